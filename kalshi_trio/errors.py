@@ -1,0 +1,99 @@
+"""One tree of errors; each says what was wrong, where, and what to do.
+
+KalshiTrioError
+├── UserError             a mistake that its user can mend; printed without a traceback
+│   ├── UsageError            2   arguments that make no sense together
+│   ├── NotReachable         69   a server that does not answer
+│   ├── FolderNotWritable    73   a folder that cannot be written
+│   ├── InUse                75   a data folder or port that somebody else holds
+│   ├── KeyRefused           77   the exchange refused the API key
+│   └── ConfigError          78   settings missing or wrong
+├── WireError             a frame that cannot be read; it is safe in the journal
+├── FeedLost              a connection that ended; a new one can cure it
+├── JournalError
+│   ├── JournalUnwritable     the journal's disk refuses; nothing may be read from the socket
+│   └── JournalDamaged        bytes on disk that are not what was written
+└── SinkError
+    ├── SinkUnavailable       the sink does not answer now; ask later, then ask what it holds
+    └── SinkRefused           the sink answered no (schema, permission); asking again will not help
+"""
+
+from __future__ import annotations
+
+
+class KalshiTrioError(Exception):
+    """Whatever this package raises on purpose; `exit_code` is what the process ends with."""
+
+    exit_code = 1
+
+
+class UserError(KalshiTrioError):
+    """A mistake that its user can mend: shown as text, never as a traceback."""
+
+
+class UsageError(UserError):
+    """Arguments that make no sense together."""
+
+    exit_code = 2
+
+
+class NotReachable(UserError):
+    """A server that does not answer, for a command that does not wait for it."""
+
+    exit_code = 69
+
+
+class FolderNotWritable(UserError):
+    """A folder that cannot be created or written."""
+
+    exit_code = 73
+
+
+class InUse(UserError):
+    """A data folder or a port that another process holds."""
+
+    exit_code = 75
+
+
+class KeyRefused(UserError):
+    """The exchange refused the API key for good (not merely for its time stamp)."""
+
+    exit_code = 77
+
+
+class ConfigError(UserError):
+    """Settings that are missing, malformed or contradict what is stored."""
+
+    exit_code = 78
+
+
+class WireError(KalshiTrioError):
+    """A frame that cannot be read: the text says why; the frame itself is in the journal."""
+
+
+class FeedLost(KalshiTrioError):
+    """The connection is over, and only a new one can cure that."""
+
+
+class JournalError(KalshiTrioError):
+    """The journal cannot do what it promises."""
+
+
+class JournalUnwritable(JournalError):
+    """The journal's own disk refuses: nothing more may be taken from the socket."""
+
+
+class JournalDamaged(JournalError):
+    """Bytes on disk differ from what was written; the text names the file and the frames."""
+
+
+class SinkError(KalshiTrioError):
+    """A sink did not store a batch."""
+
+
+class SinkUnavailable(SinkError):
+    """The sink does not answer now, or its answer was lost: ask it later what it holds."""
+
+
+class SinkRefused(SinkError):
+    """The sink answered no, and the same question will get the same answer."""

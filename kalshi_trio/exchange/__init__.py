@@ -1,0 +1,1 @@
+"""A simulated Kalshi: speaks the real protocol, plays recordings or generated markets, injects named faults."""

@@ -1,0 +1,1 @@
+"""Watching: removable without changing a row."""

@@ -1,0 +1,1 @@
+"""Storing rows, each exactly once."""
