@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 PRICE = pa.decimal128(9, 4)
@@ -114,7 +115,7 @@ class RowBatch(NamedTuple):
     """All rows that the records `lo`..`hi` of one session make, in tables that have any.
 
     `lo`..`hi` covers records without rows too: consecutive batches leave no hole. All rows were received on `date`
-    (UTC). `tables[name]` has the schema `ROW_SCHEMAS[name]`, rows ordered by (frame, row). `frames` counts the data frames.
+    (UTC). `tables[name]` has the schema `ROW_SCHEMAS[name]`, rows ordered by (frame, row). `frames`: data frames.
     """
 
     session: str
@@ -127,7 +128,20 @@ class RowBatch(NamedTuple):
     ts_first: int
     ts_last: int
 
+    def beyond(self, frame: int) -> RowBatch:
+        """The part after record `frame`; the batch itself if all of it is."""
+        if frame < self.lo:
+            return self
+        tables = {name: _beyond(table, frame) for name, table in self.tables.items()}
+        kept = {name: table for name, table in tables.items() if table.num_rows}
+        return self._replace(lo=frame + 1, tables=kept, nbytes=sum(table.nbytes for table in kept.values()))
+
     @property
     def rows(self) -> int:
         """How many rows all tables have together."""
         return sum(table.num_rows for table in self.tables.values())
+
+
+def _beyond(table: pa.Table, frame: int) -> pa.Table:
+    """Rows are in order of their frames, so a slice does."""
+    return table.slice(int(np.searchsorted(table["frame"].to_numpy(), frame, side="right")))

@@ -1,0 +1,167 @@
+"""Data frames one by one: decoded, put in sequence, handed to whom they concern; what cannot be read is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from kalshi_trio.errors import WireError
+from kalshi_trio.protocol import messages as m
+from kalshi_trio.protocol.books import Books
+from kalshi_trio.protocol.control import ControlFrames
+from kalshi_trio.protocol.gaps import BOOK_CHANNEL
+from kalshi_trio.protocol.others import Others
+from kalshi_trio.protocol.output import Output
+from kalshi_trio.protocol.records import Records
+from kalshi_trio.protocol.sequence import OWN_IDS, Sequences
+from kalshi_trio.protocol.signals import Replied
+from kalshi_trio.protocol.state import State, Subscription
+
+Handler = Callable[[Any, Any], None]
+_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_SECOND_NS = 1_000_000_000
+
+
+class Frames:
+    """Applies data frames to the state; one bad frame stays one bad frame."""
+
+    def __init__(
+        self, state: State, out: Output, books: Books, sequences: Sequences, others: Others, control: ControlFrames
+    ) -> None:
+        self._state = state
+        self._out = out
+        self._books = books
+        self._sequences = sequences
+        self._others = others
+        self._control = control
+        self._decoder = m.Decoder(state.census)
+        self._snapshots: list[int] = []
+        self._handlers: dict[type, Handler] = {}
+        self._routes: dict[type, Handler] = {
+            m.DeltaFrame: books.delta,
+            m.SnapshotFrame: self._snapshot,
+            m.TradeFrame: self._trade,
+            m.TickerFrame: self._ticker,
+            m.Unknown: self._unknown,
+            **dict.fromkeys((m.LifecycleFrame, m.EventLifecycleFrame, m.EventFeeFrame), self._lifecycle),
+            **dict.fromkeys((m.SubscribedFrame, m.OkFrame, m.UnsubscribedFrame, m.ErrorFrame), self._reply),
+        }
+        self._told_ns = 0
+        self.milestone = (0, 0, 0)
+
+    def feed(self, records: Records) -> None:
+        """Takes frames that arrived in one read."""
+        state, out, tally = self._state, self._out, self._state.tally
+        subs = state.subscriptions.setdefault(records.connection, {})
+        handlers, decode = self._handlers, self._decoder.decode
+        frame = records.first - 1
+        for data in records.data:
+            frame += 1
+            out.frame = frame
+            try:
+                if not data.isascii():
+                    data.decode()
+                message: Any = decode(data)
+            except _BAD:
+                out.sid = out.seq = 0
+                message = self._odd(data)
+                decode = self._decoder.decode
+                if message is None:
+                    continue
+            out.sid = message.sid
+            out.seq = seq = message.seq
+            out.stale = False
+            handle = handlers.get(type(message)) or self._route(message)
+            sub = subs.get(message.sid)
+            if sub is not None and seq == sub.seq + 1:
+                sub.seq = seq
+            elif sub is None or seq:
+                sub = self._sequences.judge(subs, sub, message)
+            try:
+                handle(sub, message)
+            except WireError as error:
+                self._refuse(data, str(error), getattr(getattr(message, "msg", None), "market_ticker", ""))
+        tally.received += len(records.data)
+        self._precisions()
+        self._count_thousands()
+
+    def _count_thousands(self) -> None:
+        tally = self._state.tally
+        events = (tally.deltas + tally.snapshots) // 1000 * 1000
+        if events != self.milestone[0]:
+            snapshots = tally.snapshots - sum(number > events for number in self._snapshots)
+            self.milestone = (events, snapshots, events - snapshots)
+        self._snapshots.clear()
+
+    def _route(self, message: Any) -> Handler:
+        """What deals with messages of this type, learnt types included."""
+        kind = type(message)
+        base = next(known for known in kind.__mro__ if known in self._routes)
+        found = self._handlers[kind] = self._routes[base]
+        return found
+
+    def _count(self, name: str) -> None:
+        others = self._state.tally.others
+        others[name] = others.get(name, 0) + 1
+
+    def _snapshot(self, sub: Subscription, message: m.SnapshotFrame) -> None:
+        self._books.snapshot(sub, message)
+        tally = self._state.tally
+        self._snapshots.append(tally.deltas + tally.snapshots)
+        if message.id >= OWN_IDS:
+            ticker = (message.msg.market_ticker,)
+            said = (self._out.connection, message.id, "orderbook_snapshot", message.sid, BOOK_CHANNEL, 0, "", ticker)
+            self._out.signals.append(Replied(*said))
+
+    def _trade(self, _sub: Subscription, message: m.TradeFrame) -> None:
+        self._others.trade(message.msg)
+        self._count("trade")
+
+    def _ticker(self, _sub: Subscription, message: m.TickerFrame) -> None:
+        self._others.ticker(message.msg)
+        self._count("ticker")
+
+    def _lifecycle(self, _sub: Subscription, message: m.Lifecycle) -> None:
+        self._others.lifecycle(message)
+        self._count(str(message.__struct_config__.tag))
+
+    def _reply(self, _sub: Subscription, message: m.Control) -> None:
+        self._control.reply(message, self._state.subscriptions[self._out.connection])
+        self._state.tally.control += 1
+        self._count(str(message.__struct_config__.tag))
+
+    def _unknown(self, _sub: Subscription, message: m.Unknown) -> None:
+        """Counted by name, as long as nobody invents them by the hundred."""
+        name, others = message.type, self._state.tally.others
+        if name not in others:
+            name = name if len(others) < 100 else "(others)"
+            self._out.warn(f"Frames of an unknown type {name!r}: kept raw in the journal")
+        self._state.tally.unknown += 1
+        self._count(name)
+
+    def _odd(self, data: bytes) -> Any:
+        """A second look at what the strict decoder refused; None if it stays refused."""
+        try:
+            return self._decoder.odd(data)
+        except WireError as error:
+            self._refuse(data, str(error), "")
+            return None
+
+    def _refuse(self, data: bytes, why: str, ticker: str) -> None:
+        """Counts the frame; a book that misses it is lost. Said at most once a second of received time."""
+        out = self._out
+        self._state.tally.refused += 1
+        if out.ts_recv - self._told_ns >= _SECOND_NS or not self._told_ns:
+            self._told_ns = out.ts_recv
+            out.warn(f"Refused frame {out.frame}: {why[:200]}: {data[:200]!r}")
+        market = self._state.markets.get(ticker)
+        if market is not None and market.valid:
+            self._books.lose([ticker], "impossible_book", market.connection, market.sid)
+
+    def _precisions(self) -> None:
+        for numbers, name in ((self._books.prices, "price"), (self._books.counts, "count")):
+            for decimals in sorted(numbers.odd):
+                self._state.census.precision(f"{name} with {decimals} decimals")
+            numbers.odd.clear()
