@@ -1,4 +1,4 @@
-"""What the writer needs of a sink: three calls, all blocking, all made through one door."""
+"""What the writer needs of a sink: blocking calls, all made through one door."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from kalshi_trio.protocol.schema import RowBatch
 
 
 class Store(Protocol):
-    """Stores rows exactly once, given that its rows are its own cursor. Not thread-safe: one call at a time."""
+    """Stores rows exactly once, given that its rows are its own cursor. Not thread-safe: one call at a time.
+
+    One store serves any number of sessions, one after the other.
+    """
 
     name: str
     """As in log lines: `Parquet`, `ClickHouse`."""
 
     def open(self) -> None:
-        """Connects, makes missing tables, checks the columns of those that exist.
+        """Connects unless connected, makes missing tables, checks the columns of those that exist; may be repeated.
 
-        Raises SinkUnavailable (try later) or ConfigError (a foreign or older table of that name: it is left alone).
+        Raises SinkUnavailable (try later), SinkRefused (password, permission), InUse, FolderNotWritable or
+        ConfigError (a foreign or older table of that name: it is left alone).
         """
 
     def positions(self, session: str) -> dict[str, int]:
@@ -28,8 +32,9 @@ class Store(Protocol):
     def write(self, batch: RowBatch, after: dict[str, int]) -> None:
         """Commits the batch table by table; of each table only rows of frames beyond `after[table]`.
 
-        A table is stored whole or not at all. Raises SinkUnavailable when an answer was lost (ask `positions`,
-        then call again with what it says) or SinkRefused. The caller keeps the batch until this returns.
+        Of each table the frames up to some point are stored whole, those behind it not at all. Raises SinkUnavailable
+        when an answer was lost (ask `positions`, then call again with what it says) or SinkRefused. The caller keeps
+        the batch until this returns.
         """
 
     def progress(self, session: str, through: int) -> None:
@@ -37,6 +42,12 @@ class Store(Protocol):
 
     def hint(self, session: str) -> int:
         """The last hint left by `progress`, 0 for none."""
+
+    def interrupt(self) -> None:
+        """Ends a call that waits for the network: it raises SinkUnavailable, and so do all later ones until `open`.
+
+        The one method that another thread may call. Work on local disks is left to end by itself.
+        """
 
     def close(self) -> None:
         """Ends what is open; nothing more may be called."""
