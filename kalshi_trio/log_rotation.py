@@ -1,0 +1,93 @@
+"""One log file that starts anew at a size and keeps the older ones beside it: `.1` (the newest), `.2` and so on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """When a file starts anew, and how many older ones are kept."""
+
+    max_bytes: int
+    """0: never."""
+    backups: int | None
+    """None: all; 0: the file never starts anew."""
+
+
+class RotatingFile:
+    """Appends whole lines, unbuffered: what `write` returned from has reached the operating system.
+
+    Rolls over between lines, before the line that would pass the limit. Not thread-safe: its owner holds a lock.
+    Nothing is opened before the first write.
+    """
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.path = path
+        self._max_bytes = limits.max_bytes if limits.backups != 0 else 0
+        self._backups = limits.backups
+        self._file = -1
+        self._size = 0
+        self._torn = False
+
+    def write(self, text: bytes) -> None:
+        """Writes lines, each with its newline. Raises OSError; the next call then begins on a new line."""
+        self._open()
+        if self._torn:
+            self._append(b"\n")
+            self._torn = False
+        at = 0
+        while at < len(text):
+            end = self._fitting(text, at)
+            if end == at:
+                self._roll()
+            else:
+                self._append(memoryview(text)[at:end])
+            at = end
+
+    def close(self) -> None:
+        """Closes the file; a later write would open it again."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _fitting(self, text: bytes, at: int) -> int:
+        """The end of the lines from `at` on that this file still takes; `at` itself if it must roll over first."""
+        room = self._max_bytes - self._size
+        if not self._max_bytes or len(text) - at <= room:
+            return len(text)
+        end = text.rfind(b"\n", at, at + max(room, 0)) + 1
+        if end > at or self._size:
+            return max(end, at)
+        return (text.find(b"\n", at) + 1) or len(text)
+
+    def _open(self) -> None:
+        if self._file < 0:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._size = os.fstat(self._file).st_size
+
+    def _append(self, data: bytes | memoryview) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                written = os.write(self._file, left)
+            except OSError:
+                self._torn = self._torn or len(left) < len(data)
+                raise
+            self._size += written
+            left = left[written:]
+
+    def _roll(self) -> None:
+        """Shifts the older files up to the first free number; where there is none, the oldest is replaced."""
+        number = 1
+        while number != self._backups and self._older(number).exists():
+            number += 1
+        for target in range(number, 1, -1):
+            self._older(target - 1).replace(self._older(target))
+        self.path.replace(self._older(1))
+        self.close()
+        self._open()
+
+    def _older(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}")
