@@ -1,0 +1,75 @@
+"""The embedded engine as a process meets it: killed while it writes, held by another, met in a forked child."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sink_child import all_batches
+from sink_kills import ROUNDS, kill_at_random
+from sink_rows import SESSION
+
+from kalshi_trio.errors import FolderNotWritable, InUse, SinkRefused
+from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded
+
+_HOLD = """
+import clickhouse_connect, sys
+client = clickhouse_connect.get_client(interface="chdb", path=sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+client.close()
+"""
+
+
+def test_kill_9_while_writing_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "clickhouse"
+    kill_at_random("clickhouse", folder, ROUNDS, within=0.6)
+
+    store = ClickHouseStore(Embedded(folder))
+    store.open()
+    batches = all_batches()
+    for table in {name for one in batches for name in one.tables}:
+        made = [
+            (row["frame"], row["row"])
+            for one in batches
+            if table in one.tables
+            for row in one.tables[table].select(["frame", "row"]).to_pylist()
+        ]
+        held = store._client.query(f"SELECT frame, row FROM kalshi.{table} ORDER BY frame, row").result_rows  # noqa: S608  our own names
+        assert [tuple(row) for row in held] == made
+    assert store.hint(SESSION) == batches[-1].hi
+    store.close()
+
+
+def test_a_folder_that_another_store_holds_is_in_use(tmp_path: Path) -> None:
+    first, second = Embedded(tmp_path / "clickhouse"), Embedded(tmp_path / "clickhouse")
+    first.connect()
+    with pytest.raises(InUse, match="another process has this embedded ClickHouse open"):
+        second.connect()
+    first.close()
+    second.connect()
+    second.close()
+
+
+def test_a_folder_that_a_foreign_program_holds_is_in_use(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _HOLD, str(tmp_path / "clickhouse")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:  # noqa: S603  our own child
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(InUse, match="the engine's own reason is on standard error"):
+            Embedded(tmp_path / "clickhouse").connect()
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderNotWritable, match="DATA_DIR"):
+        Embedded(tmp_path / "file/clickhouse").connect()
+
+
+def test_a_forked_child_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Embedded(tmp_path / "clickhouse")
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    with pytest.raises(SinkRefused, match="forked child"):
+        place.connect()
