@@ -1,6 +1,7 @@
 """A process that writes a session into a real sink and may be killed at any moment: `sink_child.py KIND FOLDER SEED`.
 
-Prints `ready` once it has begun. The rows are the same in every run; how they are cut into batches is not.
+KIND is `parquet`, `embedded` or the URL of a server. Prints `ready` once it has begun. The rows are the same in every
+run; how they are cut into batches is not.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import trio
+from clickhouse_http import PASSWORD, USER
 from sink_fakes import Session
 from sink_rows import SESSION, batch
 
@@ -29,9 +31,9 @@ def make_store(kind: str, folder: Path) -> Store:
         from kalshi_trio.sinks.parquet import ParquetStore  # noqa: PLC0415  only what is tested is loaded
 
         return ParquetStore(folder)
-    from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded  # noqa: PLC0415  as above
+    from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server  # noqa: PLC0415  as above
 
-    return ClickHouseStore(Embedded(folder))
+    return ClickHouseStore(Embedded(folder) if kind == "embedded" else Server(kind, USER, PASSWORD))
 
 
 def all_batches() -> list[RowBatch]:

@@ -34,4 +34,6 @@ def kill_at_random(kind: str, folder: Path, rounds: int, within: float) -> int:
 
 def _start(kind: str, folder: Path, seed: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(_CHILD), kind, str(folder), str(seed)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)  # noqa: S603  our own child
+    # clickhouse-connect hands rows to chDB in a temporary file, which a kill leaves behind.
+    environment = os.environ | {"TMPDIR": str(folder.parent)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)  # noqa: S603  our own child

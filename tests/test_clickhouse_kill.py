@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from clickhouse_http import PASSWORD, USER, Front
 from sink_child import all_batches
 from sink_kills import ROUNDS, kill_at_random
 from sink_rows import SESSION
 
 from kalshi_trio.errors import FolderNotWritable, InUse, SinkRefused
-from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded
+from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
 
 _HOLD = """
 import clickhouse_connect, sys
@@ -23,11 +24,7 @@ client.close()
 """
 
 
-def test_kill_9_while_writing_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "clickhouse"
-    kill_at_random("clickhouse", folder, ROUNDS, within=0.6)
-
-    store = ClickHouseStore(Embedded(folder))
+def assert_exactly_once(store: ClickHouseStore) -> None:
     store.open()
     batches = all_batches()
     for table in {name for one in batches for name in one.tables}:
@@ -41,6 +38,21 @@ def test_kill_9_while_writing_loses_and_doubles_nothing(tmp_path: Path) -> None:
         assert [tuple(row) for row in held] == made
     assert store.hint(SESSION) == batches[-1].hi
     store.close()
+
+
+def test_kill_9_while_writing_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "clickhouse"
+    kill_at_random("embedded", folder, ROUNDS, within=0.6)
+    assert_exactly_once(ClickHouseStore(Embedded(folder)))
+
+
+def test_kill_9_while_a_server_takes_the_rows_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    front = Front(tmp_path / "server")
+    try:
+        kill_at_random(front.url, tmp_path, ROUNDS, within=0.6)
+        assert_exactly_once(ClickHouseStore(Server(front.url, USER, PASSWORD)))
+    finally:
+        front.close()
 
 
 def test_a_folder_that_another_store_holds_is_in_use(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Embedded:
     """The engine in this process (chDB) on a local folder, held by a lock file beside it.
 
     chDB knows one folder a process, refuses a second process with a reason on stderr only, and hangs in a forked child.
+    clickhouse-connect hands it each insert in a temporary file (`TMPDIR`), which a kill at that moment leaves behind.
     """
 
     remote = False
