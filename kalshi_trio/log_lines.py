@@ -107,7 +107,14 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:  # noqa: BLE001  any argument's __str__ runs here; a bad one must not stop the caller
-        return f"{record.msg!s} (cannot be formatted with its {len(record.args or ())} arguments: {error!r})"
+        return f"{_text(record.msg)} (cannot be formatted: {type(error).__name__}: {_text(error)})"
+
+
+def _text(thing: object) -> str:
+    try:
+        return str(thing)
+    except Exception as error:  # noqa: BLE001  as above
+        return f"{type(thing).__name__} without a text: {type(error).__name__}"
 
 
 def _attached(record: logging.LogRecord) -> str:

@@ -75,7 +75,6 @@ class Session:
 
     async def start(self, nursery: trio.Nursery, name: str, task: Task, *args: object) -> Any:
         """Like `nursery.start`: waits for the task's `task_status.started(value)` and returns that value."""
-
         return await nursery.start(self._started(name, task, args), name=name)
 
     async def serve(self, name: str, task: Task, *args: object) -> Any:
