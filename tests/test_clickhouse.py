@@ -38,7 +38,8 @@ def place(request: pytest.FixtureRequest, places: dict[str, Place]) -> Place:
 
 
 @pytest.fixture
-def store(place: Place) -> Iterator[ClickHouseStore]:
+def store(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseStore]:
+    monkeypatch.setattr("kalshi_trio.sinks.clickhouse.SETTLE_SECS", 0.0)
     store = ClickHouseStore(place, next(_databases))
     store.open()
     yield store

@@ -220,6 +220,22 @@ async def test_a_sink_that_is_down_at_the_start_is_waited_for(autojump_clock: Mo
     assert_exactly_once(store, session)
 
 
+async def test_a_sink_that_answers_nothing_does_not_hold_up_the_start(
+    autojump_clock: MockClock,  # noqa: ARG001  it works by being asked for
+) -> None:
+    class SilentDoor(InlineDoor):
+        async def run(self, call: Callable[..., T], *args: object) -> T:
+            await trio.sleep(60)
+            return await super().run(call, *args)
+
+    store, session, begun = MemoryStore(), Session([batch(1, 50)]), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        sink = Sink(store, SilentDoor(), LIMITS, SinkStats("Memory"))
+        await nursery.start(run_writer, sink, Source(SESSION, session.rows_after, at_once))
+        assert trio.current_time() - begun == pytest.approx(3)
+    assert_exactly_once(store, session)
+
+
 async def test_foreign_tables_are_raised_at_the_start() -> None:
     class Foreign(MemoryStore):
         def open(self) -> None:
@@ -277,3 +293,4 @@ async def test_rowless_frames_move_the_position_without_a_row() -> None:
 
     assert (stats.through, stats.stored_rows) == (50, 0)
     assert store.hints == {SESSION: 50}
+    assert store.commits == []

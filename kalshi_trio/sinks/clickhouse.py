@@ -60,7 +60,7 @@ class ClickHouseStore:
         self._database = database
         self._live = live
         self._connected: Client | None = None
-        self._unsure = False
+        self._unsure = True  # the process before this one may have been killed in the middle of an insert
         self._levels = LevelState()
         self._said = Pace(_logger)
 

@@ -36,6 +36,9 @@ PASSING = frozenset(
         473,  # DEADLOCK_AVOIDED
         499,  # S3_ERROR
         999,  # KEEPER_EXCEPTION
+        1000,  # POCO_EXCEPTION
+        1001,  # STD_EXCEPTION: also a rename that the disk refused
+        1002,  # UNKNOWN_EXCEPTION
     }
 )
 """Codes of what passes by itself, if only after somebody has made room."""

@@ -29,6 +29,8 @@ from kalshi_trio.thread import Door
 _logger = get_logger(__name__)
 _T = TypeVar("_T")
 
+READY_SECS = 3.0
+"""How long a start waits for a sink that neither answers nor refuses."""
 REFUSED_PAUSE = 60.0
 """Seconds between questions to a sink that said no: somebody has to change something first."""
 HINT_EVERY = 30.0
@@ -72,15 +74,14 @@ async def run_writer(
 ) -> None:
     """Brings a session into a sink and returns when its rows have ended and all of them are stored.
 
-    Ready (`nursery.start`) after the first attempt to open the sink: a UserError of that attempt is raised (wrong
-    settings, a folder or database in use); a sink that does not answer is waited for, one that refuses is asked every
-    60 s, both without end. No batch is committed before its last frame is durable.
+    Ready (`nursery.start`) after the first attempt to open the sink, at the latest after 3 s. A UserError of that
+    attempt is raised (wrong settings, a folder or database in use); a sink that does not answer is waited for, one that
+    refuses is asked every 60 s, both without end. No batch is committed before its last frame is durable.
     Cancelling: the call under way is joined (one that waits for the network is ended first); what is not stored yet is
     in `stats.pending_rows` and with the journal. The store stays open.
     """
     writer = _Writer(sink, source)
-    await writer.open_first()
-    task_status.started()
+    await writer.open_first(task_status)
     while True:
         start = await writer.until_done(writer.begin)
         with closing(source.rows_after(start)) as rows:
@@ -106,13 +107,22 @@ class _Writer:
         self._counted = 0
         self._hint_due = trio.current_time() + HINT_EVERY
 
-    async def open_first(self) -> None:
+    async def open_first(self, task_status: trio.TaskStatus[None]) -> None:
         """Opens the store once; only what its user must mend before the start is raised."""
-        try:
-            await self._call(self._store.open)
-            self._uncertain = False
-        except SinkError as error:
-            self._say(error)
+        failure: UserError | None = None
+        async with trio.open_nursery() as nursery:
+            ready = await nursery.start(_ready_after, READY_SECS, task_status)
+            try:
+                await self._call(self._store.open)
+                self._uncertain = False
+            except SinkError as error:
+                self._say(error)
+            except UserError as error:
+                failure = error  # raised outside, since a nursery would wrap it
+            nursery.cancel_scope.cancel(reason="the first attempt has ended")
+        if failure is not None:
+            raise failure
+        ready()
 
     async def begin(self) -> int:
         """Asks what the sink holds; returns the frame up to which every table holds the session."""
@@ -136,7 +146,8 @@ class _Writer:
         while (batch := await gatherer.next()) is not None:
             await self._source.durable(batch.hi)
             try:
-                await self.until_done(partial(self._write, batch))
+                if batch.rows:
+                    await self.until_done(partial(self._write, batch))
             except _RowsLost:
                 _logger.warning("%s lost rows that it had stored; they are written again", self._store.name)
                 return False
@@ -224,6 +235,23 @@ class _Writer:
         if failure is not None:
             raise failure
         return result
+
+
+async def _ready_after(
+    seconds: float, outer: trio.TaskStatus[None], *, task_status: trio.TaskStatus[Callable[[], None]]
+) -> None:
+    """Hands out a call that says `outer.started()`, and makes it after `seconds`; only the first one counts."""
+    said = False
+
+    def ready() -> None:
+        nonlocal said
+        if not said:
+            said = True
+            outer.started()
+
+    task_status.started(ready)
+    await trio.sleep(seconds)
+    ready()
 
 
 async def _interrupt_if_cancelled(store: Store, ended: trio.CancelScope) -> None:
