@@ -81,7 +81,8 @@ async def run_writer(
     in `stats.pending_rows` and with the journal. The store stays open.
     """
     writer = _Writer(sink, source)
-    await writer.open_first(task_status)
+    if not await writer.open_first(task_status.started):
+        task_status.started()
     while True:
         start = await writer.until_done(writer.begin)
         with closing(source.rows_after(start)) as rows:
@@ -107,11 +108,15 @@ class _Writer:
         self._counted = 0
         self._hint_due = trio.current_time() + HINT_EVERY
 
-    async def open_first(self, task_status: trio.TaskStatus[None]) -> None:
-        """Opens the store once; only what its user must mend before the start is raised."""
+    async def open_first(self, started: Callable[[], None]) -> bool:
+        """Opens the store once; only what its user must mend before the start is raised.
+
+        Where that takes long `started` is called meanwhile; returns whether it was.
+        """
         failure: UserError | None = None
+        late = trio.Event()
         async with trio.open_nursery() as nursery:
-            ready = await nursery.start(_ready_after, READY_SECS, task_status)
+            nursery.start_soon(_start_late, started, late)
             try:
                 await self._call(self._store.open)
                 self._uncertain = False
@@ -122,7 +127,7 @@ class _Writer:
             nursery.cancel_scope.cancel(reason="the first attempt has ended")
         if failure is not None:
             raise failure
-        ready()
+        return late.is_set()
 
     async def begin(self) -> int:
         """Asks what the sink holds; returns the frame up to which every table holds the session."""
@@ -237,21 +242,10 @@ class _Writer:
         return result
 
 
-async def _ready_after(
-    seconds: float, outer: trio.TaskStatus[None], *, task_status: trio.TaskStatus[Callable[[], None]]
-) -> None:
-    """Hands out a call that says `outer.started()`, and makes it after `seconds`; only the first one counts."""
-    said = False
-
-    def ready() -> None:
-        nonlocal said
-        if not said:
-            said = True
-            outer.started()
-
-    task_status.started(ready)
-    await trio.sleep(seconds)
-    ready()
+async def _start_late(started: Callable[[], None], late: trio.Event) -> None:
+    await trio.sleep(READY_SECS)
+    started()
+    late.set()
 
 
 async def _interrupt_if_cancelled(store: Store, ended: trio.CancelScope) -> None:
