@@ -112,7 +112,10 @@ class LogFiles:
 
     def _resume(self) -> None:
         seconds = time.monotonic() - self._refused_at
-        self._say(logging.WARNING, f"Log files are written again after {seconds:.0f}s, {self._missing:,} lines missing")
+        self._say(
+            logging.WARNING,
+            f"Log files are written again after {seconds:.0f}s, at most {self._missing:,} lines missing",
+        )
         self._refused_at, self._missing = 0.0, 0
 
 

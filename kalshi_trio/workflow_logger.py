@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar, cast
 
@@ -23,6 +23,14 @@ from kalshi_trio.logging_config import get_logger, setup_session_logger
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def log_environment(values: Mapping[str, object], logger: logging.Logger | None = None) -> None:
+    """Logs `=== Environment Configuration ===` and a line `[ENV] NAME: value` for each; secrets come masked."""
+    to = logger or get_logger(__name__)
+    to.info("=== Environment Configuration ===")
+    for name, value in values.items():
+        to.info("[ENV] %s: %s", name, value)
 
 
 class _Workflow:
