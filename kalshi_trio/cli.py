@@ -1,0 +1,143 @@
+"""The command line: settings in, exit code out. Every setting has a flag of its name, secrets excepted."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+
+from kalshi_trio import __version__
+from kalshi_trio.errors import ConfigError, UserError
+from kalshi_trio.settings import Settings, load
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SECRETS = {"clickhouse_password"}
+FLAG_ONLY_IN_DEMO = (
+    "clickhouse_url",
+    "clickhouse_user",
+    "clickhouse_password",
+    "parquet_dir",
+    "kalshi_ws_url",
+    "markets",
+)
+NO_KEY = """\
+No API key: set KALSHI_API_KEY_ID to the key's id (Kalshi, account, API keys; scope read is enough),
+set KALSHI_PRIVATE_KEY_PATH to the file with its private key, and MARKETS to the markets to record;
+or try `python -m kalshi_trio demo`, which needs nothing."""
+
+
+def settings_options(command: Command) -> Command:
+    """A flag for each setting."""
+    for name, field in reversed(Settings.model_fields.items()):
+        if name in SECRETS:
+            continue
+        flag, kind = f"--{name.replace('_', '-')}", _kind(field.annotation)
+        if kind is bool:
+            command = click.option(f"{flag}/--no-{name.replace('_', '-')}", default=None, help=field.description)(
+                command
+            )
+        elif name == "markets":
+            command = click.option(flag, multiple=True, help=f"{field.description}; repeatable")(command)
+        else:
+            command = click.option(flag, type=kind, default=None, help=field.description)(command)
+    return command
+
+
+def _kind(annotation: Any) -> Any:
+    if get_origin(annotation) is Literal:
+        return click.Choice(get_args(annotation))
+    if isinstance(annotation, types.UnionType):
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    return {Path: click.Path(path_type=Path)}.get(annotation, annotation if annotation in (bool, int, float) else str)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kalshi_trio")
+@settings_options
+@click.pass_context
+def cli(context: click.Context, **flags: object) -> None:
+    """Records Kalshi's websocket feed. Without a command: record."""
+    context.obj = flags
+    if context.invoked_subcommand is None:
+        context.invoke(record, **flags)
+
+
+def _settings(
+    context: click.Context, flags: dict[str, Any], ignore: tuple[str, ...] = ()
+) -> tuple[Settings, dict[str, str]]:
+    """Flags count before and behind the command's name."""
+    before = context.parent.obj if context.parent is not None and context.parent.obj else {}
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    return load({**before, **given}, ignore=ignore)
+
+
+@cli.command()
+@settings_options
+@click.pass_context
+def record(context: click.Context, **flags: object) -> None:
+    """Record the markets in MARKETS."""
+    settings, _ = _settings(context, flags)
+    if not (settings.kalshi_api_key_id and settings.kalshi_private_key_path):
+        raise ConfigError(NO_KEY)
+    if not settings.markets:
+        raise ConfigError("MARKETS is empty: name the markets to record, e.g. MARKETS=KXFED-26DEC-T3.75")
+    from kalshi_trio.commands import run_record  # noqa: PLC0415 -- help and config stay quick
+
+    context.exit(run_record(settings))
+
+
+@cli.command()
+@settings_options
+@click.option("--speed", type=click.Choice(["1", "10", "max"]), default="1", help="how fast the exchange plays")
+@click.option("--recording", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="play this recording")
+@click.pass_context
+def demo(context: click.Context, speed: str, recording: Path | None, **flags: object) -> None:
+    """Record a simulated exchange: no key, no server."""
+    settings, origin = _settings(context, flags, FLAG_ONLY_IN_DEMO)
+    update: dict[str, object] = {}
+    if origin["data_dir"] == "default":
+        update["data_dir"] = Path("data/demo")
+    if settings.seconds is None and settings.frames is None:
+        update["seconds"] = 30.0
+    from kalshi_trio.commands import run_demo  # noqa: PLC0415 -- as above
+
+    context.exit(run_demo(settings.model_copy(update=update), speed, recording))
+
+
+@cli.command()
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="for programs")
+@click.pass_context
+def config(context: click.Context, *, as_json: bool, **flags: object) -> None:
+    """Show the settings in force and where each came from; secrets are masked."""
+    settings, origin = _settings(context, flags)
+    shown = settings.shown()
+    if as_json:
+        click.echo(
+            json.dumps({name: {"value": value, "from": origin[name]} for name, value in shown.items()}, indent=1)
+        )
+        return
+    for name, value in shown.items():
+        text = ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
+        click.echo(f"{name.upper():24} {text:40} {origin[name]}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command and ends the process with its exit code; a user's mistake is text, never a traceback."""
+    try:
+        cli.main(args=arguments, prog_name="kalshi_trio", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except UserError as error:
+        click.echo(f"error: {error}" if error.args[0] != NO_KEY else NO_KEY, err=True)
+        sys.exit(error.exit_code)

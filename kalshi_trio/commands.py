@@ -1,0 +1,56 @@
+"""What the commands do, once their settings are known: one Trio run each, an exit code out."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from kalshi_trio.demo import demo, signed
+from kalshi_trio.errors import KalshiTrioError, UserError
+from kalshi_trio.observe.console import terminal
+from kalshi_trio.recording import Recording, record
+from kalshi_trio.settings import Settings
+from kalshi_trio.transport.key import load_signer
+
+
+def run_record(settings: Settings) -> int:
+    """Records until a signal or a limit; 130 after a second Ctrl-C."""
+    path = settings.kalshi_private_key_path
+    if path is None:
+        raise AssertionError("cli asks for the key first")
+    signer = load_signer(settings.kalshi_api_key_id, path)
+    sign = partial(signed, settings.ws_url, signer)
+    return _code(_run(partial(record, settings, sign, console=terminal())))
+
+
+def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
+    """Records the simulated exchange and shows what was stored."""
+    pace = None if speed == "max" else float(speed)
+    return _code(_run(partial(demo, settings, speed=pace, recording=recording, console=terminal())))
+
+
+def _run(main: partial[object]) -> Recording:
+    """Runs it; a UserError comes out of whatever groups it was raised in."""
+    gc.freeze()
+    try:
+        done = trio.run(main)
+    except BaseExceptionGroup as group:
+        mistake, rest = group.split(UserError)
+        if mistake is not None and rest is None:
+            raise _first(mistake) from None
+        raise
+    if not isinstance(done, Recording):
+        raise KalshiTrioError("no recording was made")
+    return done
+
+
+def _code(recording: Recording) -> int:
+    return 130 if recording.interrupted else 0
+
+
+def _first(group: BaseExceptionGroup[UserError]) -> UserError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

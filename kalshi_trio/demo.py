@@ -1,0 +1,57 @@
+"""The demo: a simulated exchange on loopback, recorded through the ordinary pipeline."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import trio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from rich.console import Console
+
+from kalshi_trio.exchange.floor import GeneratedFloor
+from kalshi_trio.exchange.gate import Gate
+from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
+from kalshi_trio.exchange.shows import FloorShow
+from kalshi_trio.protocol.auth import Signer
+from kalshi_trio.recording import Recording, record
+from kalshi_trio.settings import Settings
+from kalshi_trio.transport.endpoint import Endpoint
+
+MARKETS = (
+    "KXDEMOBTC15M-26NOV241315-15",
+    "KXDEMOFED-26DEC-T3.75",
+    "KXDEMONBA-26NOV24AAABBB-AAA",
+    "KXDEMORAIN-26NOV25-NYC",
+)
+KEY_ID = "demo-key"
+SEED = 20261124
+"""The same markets in every demo."""
+
+
+async def demo(
+    settings: Settings, *, speed: float | None = 1.0, recording: Path | None = None, console: Console | None = None
+) -> Recording:
+    """Records a simulated exchange with a key of its own; `speed` None plays as fast as the recorder takes it."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    signer = Signer(KEY_ID, pem, "the demo's key")
+    markets = settings.markets or MARKETS
+    show: Show = FloorShow(GeneratedFloor(markets, SEED, close_after=20.0), speed)
+    exchange = Exchange(show, Gate({KEY_ID: private.public_key()}))
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(partial(serve_tcp, exchange, "127.0.0.1", 0))
+        chosen = settings.model_copy(update={"kalshi_ws_url": url, "markets": markets})
+        done = await record(chosen, partial(signed, url, signer), source="demo", console=console)
+        nursery.cancel_scope.cancel(reason="the demo is over")
+    return done
+
+
+def signed(url: str, signer: Signer, now_ms: int) -> Endpoint:
+    """The address with headers signed now."""
+    path = Endpoint(url).resource
+    headers = tuple((name.encode(), value.encode()) for name, value in signer.headers("GET", path, now_ms))
+    return Endpoint(url, headers)

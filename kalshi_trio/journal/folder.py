@@ -1,0 +1,101 @@
+"""Where sessions live, what they are called, and who holds the data folder."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from kalshi_trio.errors import FolderNotWritable, InUse, UsageError
+
+
+class Name(NamedTuple):
+    """`stamp`: YYYYMMDD_HHMMSS (UTC); `session`: the id in rows; `folder`: the session's own."""
+
+    stamp: str
+    session: str
+    folder: Path
+
+
+def new_name(data: Path, now_ns: int) -> Name:
+    """A name nobody has; the folder is not made yet."""
+    stamp = datetime.datetime.fromtimestamp(now_ns // 10**9, datetime.UTC).strftime("%Y%m%d_%H%M%S")
+    folder, number = data / "sessions" / f"SESSION_{stamp}", 1
+    while folder.exists():
+        number += 1
+        folder = data / "sessions" / f"SESSION_{stamp}_{number}"
+    return Name(stamp, f"{stamp}-{secrets.token_hex(4)}", folder)
+
+
+def sessions(data: Path) -> list[Path]:
+    """All session folders, oldest first."""
+    return sorted(path for path in (data / "sessions").glob("SESSION_*") if path.is_dir())
+
+
+def resolve(data: Path, name: str) -> Path:
+    """The folder that a command's SESSION means: a name, an id, a folder, or `latest`. Raises UsageError."""
+    found = sessions(data)
+    if name == "latest" and found:
+        return found[-1]
+    for folder in (Path(name), data / "sessions" / name):
+        if (folder / "manifest.json").exists() or list(folder.glob("*.arrows")):
+            return folder
+    for folder in found:
+        if name in (folder.name, folder.name.removeprefix("SESSION_")) or _id_of(folder) == name:
+            return folder
+    known = ", ".join(folder.name for folder in found[-5:]) or "none"
+    raise UsageError(f"No session {name!r} in {data} (the newest there: {known}).")
+
+
+def _id_of(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "manifest.json").read_text())["session"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+class DataLock:
+    """Holds a data folder for one process. InUse names the one that has it; FolderNotWritable says why not."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        path = self._data / "recorder.lock"
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        except OSError as error:
+            raise FolderNotWritable(f"{self._data}: {error.strerror}. Choose another DATA_DIR.") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._fd)
+            raise InUse(
+                f"{self._data} is in use by another recorder{self._holder()}. Stop it, or choose another DATA_DIR."
+            ) from error
+        return self
+
+    def _holder(self) -> str:
+        try:
+            return f" (pid {json.loads((self._data / 'recorder.json').read_text())['pid']})"
+        except (OSError, ValueError, KeyError):
+            return ""
+
+    def announce(self, about: dict[str, object]) -> None:
+        """Writes `recorder.json`: who records here."""
+        temporary = self._data / "recorder.json.tmp"
+        temporary.write_text(json.dumps({"pid": os.getpid(), **about}))
+        temporary.replace(self._data / "recorder.json")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        (self._data / "recorder.json").unlink(missing_ok=True)
+        os.close(self._fd)

@@ -1,0 +1,119 @@
+"""manifest.json and sinks.json: what a session says of itself. The manifest is sealed once; the sinks' report is not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from kalshi_trio.journal.files import sync_folder
+
+Verdict = Literal["open", "complete", "known holes", "cut short"]
+
+
+class Rows(Struct):
+    """A table's rows: how many were made, and their digest."""
+
+    made: int = 0
+    digest: str = ""
+
+
+class TallyReport(Struct):
+    """received = journalled = decoded + control + unknown + refused."""
+
+    received: int = 0
+    journalled: int = 0
+    decoded: int = 0
+    control: int = 0
+    unknown: int = 0
+    refused: int = 0
+    by_type: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+
+
+class Segment(Struct):
+    """One segment's file and what is in it."""
+
+    file: str
+    frames: tuple[int, int]
+    bytes: int = 0
+    sha256: str = ""
+    by_type: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+    state: Literal["open", "sealed"] = "open"
+
+
+class Coverage(Struct):
+    """When a market's book was whole and in sequence; times as RFC 3339 texts with nanoseconds."""
+
+    seconds: float
+    valid_seconds: float
+    valid: list[tuple[str, str]]
+
+
+class Previous(Struct):
+    """The manifest that was sealed last in the same data folder before this one."""
+
+    session: str
+    sha256: str
+
+
+class Manifest(Struct):
+    """The shape that others read: see `contracts`."""
+
+    session: str
+    name: str
+    source: str
+    software: str
+    started: str
+    format: int = 1
+    clock: str = "receive"
+    ended: str | None = None
+    verdict: Verdict = "open"
+    markets: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    tally: TallyReport = field(default_factory=TallyReport)
+    gaps: dict[str, int] = field(default_factory=lambda: {"opened": 0, "healed": 0})
+    coverage: dict[str, Coverage] = field(default_factory=dict)
+    fields: dict[str, int] = field(default_factory=dict)
+    lateness_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    previous: Previous | None = None
+    segments: list[Segment] = field(default_factory=list)
+
+
+def write(path: Path, thing: object) -> None:
+    """Puts JSON at `path`, whole and for good, or not at all."""
+    temporary = path.with_suffix(".json.tmp")
+    with temporary.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(thing), indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def read(folder: Path) -> Manifest | None:
+    """The manifest of a session's folder; None if there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def seal(folder: Path, manifest: Manifest) -> None:
+    """Writes the final manifest, chained to the one that was sealed last in the same data folder."""
+    manifest.previous = _last_sealed(folder)
+    write(folder / "manifest.json", manifest)
+    data = (folder / "manifest.json").read_bytes()
+    write(folder.parent / "sealed.json", Previous(manifest.session, hashlib.sha256(data).hexdigest()))
+
+
+def _last_sealed(folder: Path) -> Previous | None:
+    try:
+        return msgspec.json.decode((folder.parent / "sealed.json").read_bytes(), type=Previous)
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,109 @@
+"""One segment of the journal: an Arrow IPC stream (zstd), a record batch a flush, columns as `contracts` say.
+
+Bytes count once they are fsynced. A torn last batch after a crash is cut at the last whole one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from kalshi_trio.protocol.records import Kind, Records
+
+KINDS: tuple[Kind, ...] = ("frame", "command", "connection", "session", "rest", "stall", "unwritable")
+PIECE = 4_096
+"""Values turned into Arrow at a time: more would hold the interpreter's lock for milliseconds."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("frame", pa.uint64(), nullable=False),
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),
+        pa.field("connection", pa.uint32(), nullable=False),
+        pa.field("ts_recv", pa.timestamp("ns", tz="UTC"), nullable=False),
+        pa.field("mono_ns", pa.int64(), nullable=False),
+        pa.field("data", pa.binary(), nullable=False),
+    ]
+)
+_KINDS = pa.array(KINDS, pa.string())
+_NUMBER = {kind: number for number, kind in enumerate(KINDS)}
+
+
+class Entry(NamedTuple):
+    """One batch in a segment's file."""
+
+    offset: int
+    length: int
+    crc32c: int
+    first_frame: int
+    last_frame: int
+
+
+class Closed(NamedTuple):
+    """A segment that gets no more records."""
+
+    file: str
+    first: int
+    last: int
+    bytes: int
+    sha256: str
+
+
+def encode(runs: Sequence[Records]) -> pa.RecordBatch:
+    """Consecutive records as one record batch."""
+    counts = [len(run.data) for run in runs]
+
+    def spread(values: Sequence[int], kind: str) -> Any:
+        return np.repeat(np.array(values, kind), counts)
+
+    total = sum(counts)
+    flat: list[bytes] = []
+    for run in runs:
+        flat.extend(run.data)
+    parts = [pa.array(flat[at : at + PIECE], pa.binary()) for at in range(0, total, PIECE)]
+    data = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+    kinds = pa.DictionaryArray.from_arrays(pa.array(spread([_NUMBER[run.kind] for run in runs], "i1")), _KINDS)
+    return pa.record_batch(
+        [
+            pa.array(np.arange(runs[0].first, runs[0].first + total, dtype="u8")),
+            kinds,
+            pa.array(spread([run.connection for run in runs], "u4")),
+            pa.array(spread([run.ts_recv for run in runs], "i8")).view(SCHEMA.field("ts_recv").type),
+            pa.array(spread([run.mono_ns for run in runs], "i8")),
+            data,
+        ],
+        schema=SCHEMA,
+    )
+
+
+def decode(batch: pa.RecordBatch, after: int = 0, through: int | None = None) -> list[Records]:
+    """The records of a batch behind `after` and up to `through`, put together where they share their stamps."""
+    frames = batch.column(0).to_numpy()
+    lo = int(np.searchsorted(frames, after, side="right"))
+    hi = len(frames) if through is None else int(np.searchsorted(frames, through, side="right"))
+    if lo >= hi:
+        return []
+    batch = batch.slice(lo, hi - lo)
+    kinds, names = batch.column(1).indices.to_numpy(), batch.column(1).dictionary.to_pylist()
+    columns = [batch.column(i).to_numpy() for i in (2, 4)]
+    stamps = batch.column(3).view(pa.int64()).to_numpy()
+    change = np.zeros(hi - lo, bool)
+    change[0] = True
+    for values in (kinds, stamps, *columns):
+        change[1:] |= values[1:] != values[:-1]
+    starts = [*np.flatnonzero(change).tolist(), hi - lo]
+    data = batch.column(5).to_pylist()
+    first = int(frames[lo])
+    return [
+        Records(
+            first + start,
+            names[kinds[start]],
+            int(columns[0][start]),
+            int(stamps[start]),
+            int(columns[1][start]),
+            data[start:end],
+        )
+        for start, end in zip(starts, starts[1:], strict=False)
+    ]

@@ -1,0 +1,247 @@
+"""One recording from start to summary: the data folder held, the log opened, what was left behind mended, the pipeline run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+from rich.console import Console
+
+from kalshi_trio import __version__
+from kalshi_trio.errors import ConfigError, KeyRefused
+from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.folder import DataLock, Name, new_name
+from kalshi_trio.journal.manifest import Manifest, Verdict
+from kalshi_trio.journal.sinks_report import Stored, write_report
+from kalshi_trio.journal.writer import Journal, Limits
+from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
+from kalshi_trio.observe.lateness import Lateness
+from kalshi_trio.observe.stats import Stats
+from kalshi_trio.pipeline import Pipeline
+from kalshi_trio.protocol.builder import Builder
+from kalshi_trio.protocol.links import Link, Order
+from kalshi_trio.protocol.signals import Signal
+from kalshi_trio.protocol.subscriptions import Subscriptions
+from kalshi_trio.sealing import Sealer, time_text, verdict_of
+from kalshi_trio.session import Session, open_session, watch_signals
+from kalshi_trio.settings import Settings
+from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
+from kalshi_trio.tasks.feed import Feed
+from kalshi_trio.tasks.subscriber import run_subscriber
+from kalshi_trio.tasks.writer import Sink
+from kalshi_trio.thread import Door
+from kalshi_trio.transport.endpoint import Endpoint
+from kalshi_trio.workflow_logger import log_environment
+
+log = get_logger(__name__)
+
+LIMIT_GRACE = 60.0
+"""Seconds to drain in when nobody is waiting for the process to end: its own limit (SECONDS, FRAMES) was reached."""
+
+
+@dataclass
+class Recording:
+    """What is known of a recording when it is over."""
+
+    settings: Settings
+    name: Name
+    source: str
+    stats: Stats = field(default_factory=Stats)
+    verdict: Verdict = "open"
+    interrupted: bool = False
+
+
+async def record(
+    settings: Settings, sign: Callable[[int], Endpoint], *, source: str = "live", console: Console | None = None
+) -> Recording:
+    """Records until a signal, a limit or a refused key ends it; everything that could be stored is.
+
+    Raises the UserErrors of a start that cannot be, and KeyRefused. `sign(now_ms)` makes the address and its headers.
+    """
+    if not settings.markets:
+        raise ConfigError("MARKETS is empty: name the markets to record, e.g. MARKETS=KXFED-26DEC-T3.75")
+    secret = settings.clickhouse_password.get_secret_value()
+    if secret:
+        register_secret(secret)
+    with DataLock(settings.data_dir) as lock:
+        name = new_name(settings.data_dir, time.time_ns())
+        setup_session_logger(settings.log_dir, name.stamp, console=console)
+        recording = Recording(settings, name, source)
+        lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
+        try:
+            await _Run(recording, sign, console).run()
+        finally:
+            close_session_logger(recording.verdict)
+    return recording
+
+
+class _Run:
+    def __init__(self, recording: Recording, sign: Callable[[int], Endpoint], console: Console | None) -> None:
+        settings, name = recording.settings, recording.name
+        self._recording, self._settings, self._name, self._sign = recording, settings, name, sign
+        self._console = console
+        stats = recording.stats
+        stats.session, stats.started_ns, stats.started_mono_ns = name.session, time.time_ns(), time.monotonic_ns()
+        limits = Limits(
+            flush_seconds=settings.journal_fsync_ms / 1000,
+            segment_records=settings.journal_segment_records,
+            segment_seconds=settings.journal_segment_minutes * 60,
+        )
+        self._journal = Journal(name.folder, name.session, __version__, limits=limits, stats=stats.journal)
+        self._builder = Builder(name.session)
+        self._lateness = Lateness()
+        self._sinks = make_sinks(settings)
+        for sink in self._sinks:
+            stats.sinks[sink.store.name] = sink.stats
+            sink.stored = partial(self._stored, sink)
+        self._refused: KeyRefused | None = None
+
+    def _stored(self, sink: Sink, batch: object) -> None:
+        self._lateness.stored(sink.store.name, batch, time.time_ns())  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        """The recording itself; returns when it is over and its manifest is sealed."""
+        settings = self._settings
+        log_environment({name.upper(): _flat(value) for name, value in settings.shown().items()}, log)
+        log.info("Loaded %d markets: %s", len(settings.markets), ", ".join(settings.markets))
+        async with open_session("Kalshi recorder") as session:
+            await session.serve("signals", watch_signals, session)
+            names = [name_of(sink.store) for sink in self._sinks]
+            older = await Door().run(left_behind, settings.data_dir, names)
+            await Door().run(self._begin, older)
+            sealer = Sealer(self._name.folder, self._manifest)
+            for one in older:
+                if one.verdict == "cut short":
+                    session.start_soon(session.nursery, f"seal {one.session}", seal_dead, one, Door())
+            if settings.seconds:
+                session.start_soon(session.nursery, "time limit", self._limit, session, settings.seconds)
+            log.info("Initialized WebSocket client and sinks")
+            parts = (session, self._journal, self._builder, self._recording.stats, self._sinks)
+            pipeline = Pipeline(*parts, [source_of(one) for one in older], sealer, self._lateness)
+            try:
+                await pipeline.run(partial(self._feed, session), partial(self._end, session))
+            finally:
+                await self._close_stores()
+            session.stop("the recording is over")
+        self._recording.interrupted = session.interrupted
+        if self._journal.ended:
+            await Door().run(self._seal, sealer)
+        if self._refused is not None:
+            raise self._refused
+
+    def _begin(self, older: list[Older]) -> None:
+        """The first record says who we are, and what died before us."""
+        settings, name, source = self._settings, self._name, self._recording.source
+        event: dict[str, object] = {
+            "event": "started",
+            "session": name.session,
+            "source": source,
+            "software": __version__,
+            "markets": list(settings.markets),
+            "settings": settings.shown(),
+        }
+        died = [one for one in older if one.verdict == "cut short"]
+        if died:
+            event["previous"] = {"session": died[-1].session, "last_frame": died[-1].last}
+            log.warning("Session %s died at frame %d: its hole is recorded", died[-1].session, died[-1].last)
+        self._append(event)
+        stats, shown = self._recording.stats, settings.shown()
+        started, folder = time_text(stats.started_ns), name.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._manifest = Manifest(name.session, folder.name, source, __version__, started)
+        self._manifest.markets, self._manifest.settings = list(settings.markets), shown
+        manifests.write(folder / "manifest.json", self._manifest)
+
+    def _append(self, event: Mapping[str, object]) -> None:
+        self._journal.append("session", 0, time.time_ns(), time.monotonic_ns(), [json.dumps(event).encode()])
+
+    async def _limit(self, session: Session, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await session.stopping.wait()
+            return
+        self._stop_by_limit(session, f"{seconds:g} seconds")
+
+    def _stop_by_limit(self, session: Session, reason: str) -> None:
+        session.grace = LIMIT_GRACE
+        session.stop(reason)
+
+    async def _feed(self, session: Session, signals: trio.MemoryReceiveChannel[Signal]) -> None:
+        """Feed and subscriber, which meet only in two channels."""
+        settings = self._settings
+        links_in, links_out = trio.open_memory_channel[Link](16)
+        orders_in, orders_out = trio.open_memory_channel[Order](16)
+        feed = Feed(
+            sign=self._sign,
+            url=settings.ws_url,
+            journal=self._journal,
+            stopping=session.stopping,
+            stop=partial(self._stop_by_limit, session),
+            links=links_in,
+            orders=orders_out,
+            stats=self._recording.stats.feed,
+            transport=settings.transport,
+            frames=settings.frames,
+        )
+        try:
+            async with trio.open_nursery() as nursery:
+                wanted = Subscriptions(settings.markets)
+                session.start_soon(nursery, "subscriber", run_subscriber, wanted, links_out, signals, orders_in)
+                session.start_soon(nursery, "feed", feed.run)
+        except* KeyRefused as group:
+            self._refused = _first(group)
+            session.stop("the exchange refused the key")
+
+    def _end(self, session: Session) -> None:
+        verdict = verdict_of(self._builder.state)
+        self._recording.verdict = verdict
+        self._append({"event": "ended", "reason": session.stop_reason, "verdict": verdict})
+
+    async def _close_stores(self) -> None:
+        """The engine's threads are joined, never abandoned; an HTTP client has nothing to wait for."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+            for sink in self._sinks:
+                await sink.door.run(sink.store.close)
+
+    def _seal(self, sealer: Sealer) -> None:
+        stats, state = self._recording.stats, self._builder.state
+        stats.lateness_ms = self._lateness.summary()
+        sealer.finish(state, self._recording.verdict, self._journal.disk.closed, stats.lateness_ms)
+        made = sealer.manifest.tally.rows
+        report = {
+            name_of(sink.store): {
+                table: Stored(
+                    sink.stats.tables.get(table, 0), rows.made - sink.stats.tables.get(table, 0), sink.stats.through
+                )
+                for table, rows in made.items()
+            }
+            for sink in self._sinks
+        }
+        write_report(self._name.folder, report)
+        log.info("%s", tally_line(sealer.manifest, report))
+
+
+def tally_line(manifest: Manifest, report: dict[str, dict[str, Stored]]) -> str:
+    """What was received and what became of it, all tables together for each sink."""
+    tally = manifest.tally
+    frames = f"received {tally.received} = journalled {tally.journalled} = decoded {tally.decoded}"
+    frames += f" + control {tally.control} + unknown {tally.unknown} + refused {tally.refused}"
+    labels = {"clickhouse": "ClickHouse", "parquet": "Parquet"}
+    sinks = [
+        f"{label} {sum(t.stored for t in report[name].values())} rows, {sum(t.pending for t in report[name].values())} pending"
+        for name, label in labels.items()
+        if name in report
+    ]
+    return "Tally: " + "; ".join([frames, *sinks])
+
+
+def _flat(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _first(group: BaseExceptionGroup[KeyRefused]) -> KeyRefused:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,106 @@
+"""What a session says of itself in the end: manifest, digests, coverage; and the same for sessions that died."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import msgspec
+
+from kalshi_trio.journal import checkpoints
+from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.checkpoints import Checkpoint
+from kalshi_trio.journal.digest import session_digest
+from kalshi_trio.journal.disk import rewrite
+from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, Segment, TallyReport, Verdict
+from kalshi_trio.journal.segment import Closed
+from kalshi_trio.protocol.builder import SegmentEnd
+from kalshi_trio.protocol.state import State
+
+Digests = dict[str, tuple[int, str]]
+
+
+def time_text(ns: int) -> str:
+    """RFC 3339 with nanoseconds."""
+    second, rest = divmod(ns, 1_000_000_000)
+    return f"{datetime.datetime.fromtimestamp(second, datetime.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+
+
+class Sealer:
+    """Keeps one session's manifest. All calls block (files) and come one at a time."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._reports: dict[tuple[int, int], tuple[SegmentEnd, Digests]] = {}
+        self._digests: dict[str, list[str]] = {}
+        self._made: dict[str, int] = {}
+
+    def segment(self, end: SegmentEnd, rows: Digests) -> None:
+        """The builder has been through a segment: its checkpoint is kept, and what was made of it."""
+        checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint))
+        self._reports[end.first, end.last] = (end, rows)
+        for table, (made, digest) in rows.items():
+            self._made[table] = self._made.get(table, 0) + made
+            self._digests.setdefault(table, []).append(digest)
+
+    def closed(self, file: Closed, metadata: dict[str, str]) -> None:
+        """A segment's file gets no more records: it is put into large batches, and the manifest written."""
+        self._enter(rewrite(self.folder / file.file, metadata))
+        manifests.write(self.folder / "manifest.json", self.manifest)
+
+    def _enter(self, file: Closed) -> None:
+        end, rows = self._reports.get((file.first, file.last), (None, {}))
+        entry = Segment(
+            file.file,
+            (file.first, file.last),
+            file.bytes,
+            file.sha256,
+            end.by_type if end else {},
+            {table: Rows(made, digest) for table, (made, digest) in rows.items()},
+            "sealed",
+        )
+        others = [segment for segment in self.manifest.segments if segment.file != file.file]
+        self.manifest.segments = sorted([*others, entry], key=lambda segment: segment.file)
+
+    def finish(
+        self, state: State, verdict: Verdict, files: list[Closed], lateness: dict[str, dict[str, float]]
+    ) -> None:
+        """Seals the manifest. `files` are those that are not entered yet, sealed as they stand."""
+        for file in files:
+            if all(segment.file != file.file for segment in self.manifest.segments):
+                self._enter(file)
+        manifest, tally = self.manifest, state.tally
+        manifest.ended = time_text(state.last_ns)
+        manifest.verdict = verdict
+        manifest.tally = TallyReport(
+            *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
+            tally.by_type,
+            {table: Rows(self._made[table], session_digest(self._digests[table])) for table in sorted(self._made)},
+        )
+        manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
+        manifest.coverage = {ticker: _coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
+        manifest.fields = dict.fromkeys(state.census.lines(), 1)
+        manifest.lateness_ms = lateness
+        manifests.seal(self.folder, manifest)
+
+
+def _coverage(state: State, ticker: str) -> Coverage:
+    market = state.markets.get(ticker)
+    spans = list(market.spans) if market else []
+    if market and market.valid:
+        spans.append((market.valid_since, state.last_ns))
+    valid = sum(end - start for start, end in spans)
+    whole = state.last_ns - state.started_ns
+    return Coverage(whole / 1e9, valid / 1e9, [(time_text(start), time_text(end)) for start, end in spans])
+
+
+def verdict_of(state: State) -> Verdict:
+    """Of a session that ended by itself."""
+    return "known holes" if state.gaps_opened else "complete"
+
+
+def settings_of(state: State) -> dict[str, object]:
+    """The settings that the session's first record has."""
+    found = msgspec.json.decode(state.settings)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,180 @@
+"""Settings: flags, then environment, then `.env`, then `kalshi_trio.toml`, then defaults; each knows where it came from.
+
+One frozen object, read by pydantic-settings. A mistake is a ConfigError that names the setting, its source and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from kalshi_trio.errors import ConfigError
+
+TOML = "kalshi_trio.toml"
+HOSTS = {
+    "prod": ("wss://external-api-ws.kalshi.com/trade-api/ws/v2", "https://external-api.kalshi.com/trade-api/v2"),
+    "demo": (
+        "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
+        "https://external-api.demo.kalshi.co/trade-api/v2",
+    ),
+}
+"""Kalshi's recommended addresses since 2026-05-07."""
+
+
+class Settings(BaseSettings):
+    """What the recorder goes by."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_file=".env", case_sensitive=False, env_ignore_empty=True
+    )
+
+    markets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="markets to record, comma-separated", validation_alias=AliasChoices("markets", "market_tickers")
+    )
+    data_dir: Path = Field(Path("data"), description="where the journal and the sinks' files go")
+    log_dir: Path = Field(Path("logs"), description="where the log files go")
+    kalshi_env: Literal["prod", "demo"] = Field("prod", description="which of Kalshi's exchanges")
+    kalshi_ws_url: str = Field("", description="websocket address, instead of KALSHI_ENV's")
+    kalshi_rest_url: str = Field("", description="REST address, instead of KALSHI_ENV's")
+    kalshi_api_key_id: str = Field("", description="id of your API key")
+    kalshi_private_key_path: Path | None = Field(None, description="file with its private key (PEM)")
+    transport: Literal["tap", "plain"] = Field("tap", description="frame tap, or plain trio-websocket")
+    clickhouse: bool = Field(True, description="store rows in ClickHouse")
+    clickhouse_url: str = Field("", description="ClickHouse server; empty: embedded, in DATA_DIR/clickhouse")
+    clickhouse_user: str = Field("", description="its user")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
+    clickhouse_database: str = Field("kalshi", description="its database", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    parquet: bool = Field(True, description="store rows as Parquet")
+    parquet_dir: Path | None = Field(None, description="where Parquet goes; DATA_DIR/parquet unless given")
+    batch_rows: int = Field(50_000, ge=1, le=100_000, description="rows of a table that are written at once")
+    batch_flush_secs: float = Field(2.0, gt=0, description="age at which rows go to ClickHouse")
+    parquet_flush_secs: float = Field(60.0, gt=0, description="age at which rows go to Parquet")
+    seconds: float | None = Field(None, gt=0, description="end the recording after so many seconds")
+    frames: int | None = Field(None, ge=1, description="end it after so many data frames")
+    journal_fsync_ms: int = Field(250, ge=1, le=10_000, description="how often the journal is brought to disk")
+    journal_segment_records: int = Field(1_000_000, ge=1_000, description="records after which a segment closes")
+    journal_segment_minutes: float = Field(15.0, gt=0, description="minutes after which a segment closes")
+
+    @field_validator("markets", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple):
+            return value
+        split = [part.strip() for text in texts for part in str(text).split(",")]
+        return tuple(dict.fromkeys(part for part in split if part))
+
+    @field_validator("markets")
+    @classmethod
+    def _tickers(cls, markets: tuple[str, ...]) -> tuple[str, ...]:
+        for ticker in markets:
+            if not (ticker.isascii() and ticker.isprintable() and len(ticker) <= 200 and " " not in ticker):
+                raise ValueError(f"{ticker[:60]!r} is no market ticker")
+        return markets
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Its arguments alone: `load` has asked the sources, since it remembers which one answered."""
+        del settings_cls
+        return (init_settings,)
+
+    @property
+    def ws_url(self) -> str:
+        """The websocket address in force."""
+        return self.kalshi_ws_url or HOSTS[self.kalshi_env][0]
+
+    @property
+    def parquet_folder(self) -> Path:
+        """Where Parquet goes."""
+        return self.parquet_dir or self.data_dir / "parquet"
+
+    def shown(self) -> dict[str, Any]:
+        """All settings as plain values, secrets masked: for people, manifests and rows."""
+        return {name: _shown(getattr(self, name)) for name in type(self).model_fields}
+
+
+def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[Settings, dict[str, str]]:
+    """The settings in force and where each came from; ConfigError says what is wrong with which.
+
+    `ignore` names settings that only a flag may give (the demo never writes into somebody's real tables).
+    """
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    origin: dict[str, str] = {}
+    merged: dict[str, Any] = {}
+    try:
+        sources = [
+            ("flag", InitSettingsSource(Settings, init_kwargs=given)()),
+            ("environment", EnvSettingsSource(Settings)()),
+            (".env", DotEnvSettingsSource(Settings)()),
+            (TOML, TomlConfigSettingsSource(Settings, Path(TOML))()),
+        ]
+    except (SettingsError, ValueError, OSError) as error:
+        raise ConfigError(f"Settings cannot be read: {error}") from error
+    for where, values in sources:
+        for name in Settings.model_fields:
+            found = _found(values, name)
+            if found is not None and name not in merged and not (where != "flag" and name in ignore):
+                merged[name], origin[name] = found, where
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        raise ConfigError(_said(error, origin)) from None
+    return settings, {name: origin.get(name, "default") for name in Settings.model_fields}
+
+
+def _found(values: Mapping[str, Any], name: str) -> object:
+    """Sources name a field by its own name or by an alias."""
+    aliases = ("market_tickers",) if name == "markets" else ()
+    return next((values[key] for key in (name, *aliases) if values.get(key) is not None), None)
+
+
+def _said(error: ValidationError, origin: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else "?"
+        value = "…" if "password" in name else f"{str(problem.get('input'))[:80]!r}"
+        lines.append(f"{name.upper()} (from {origin.get(name, 'default')}) is {value}: {problem['msg']}")
+    return "; ".join(lines)
+
+
+def _shown(value: object) -> Any:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if isinstance(value, Path):
+        return os.fspath(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return masked(value) if isinstance(value, str) else value
+
+
+def masked(url: str) -> str:
+    """`url` without the password in it, if it has one."""
+    try:
+        parts = urlsplit(url)
+        if not parts.password:
+            return url
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return url
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:********@{host}"))

@@ -1,0 +1,153 @@
+"""What stands before a recording: sinks by the settings, and what an earlier process left behind."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.folder import sessions
+from kalshi_trio.journal.manifest import Manifest, Verdict
+from kalshi_trio.journal.reading import closed_files, last_frame, read_session
+from kalshi_trio.journal.recovery import recover
+from kalshi_trio.journal.sinks_report import pending
+from kalshi_trio.logging_config import get_logger
+from kalshi_trio.observe.stats import SinkStats
+from kalshi_trio.protocol.builder import Builder, SegmentEnd
+from kalshi_trio.rebuild import Rebuild, RowReader
+from kalshi_trio.row_window import RowWindow
+from kalshi_trio.sealing import Sealer, settings_of, time_text
+from kalshi_trio.settings import Settings
+from kalshi_trio.sinks.base import Store
+from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
+from kalshi_trio.sinks.gather import Limits
+from kalshi_trio.sinks.parquet import ParquetStore
+from kalshi_trio.tasks.rows import SegmentRows
+from kalshi_trio.tasks.writer import Sink, Source
+from kalshi_trio.thread import Door
+
+log = get_logger(__name__)
+
+
+class Older(NamedTuple):
+    """A session of an earlier process."""
+
+    folder: Path
+    session: str
+    last: int
+    verdict: Verdict
+
+
+def name_of(store: Store) -> str:
+    """A sink's name in sinks.json."""
+    return store.name.lower()
+
+
+def make_sinks(settings: Settings) -> list[Sink]:
+    """The sinks that the settings want; nothing is opened yet. Raises ConfigError."""
+    sinks = []
+    if settings.parquet:
+        limits = Limits(settings.batch_rows, settings.parquet_flush_secs)
+        sinks.append(_sink(ParquetStore(settings.parquet_folder), limits))
+    if settings.clickhouse:
+        place = Embedded(settings.data_dir / "clickhouse")
+        if settings.clickhouse_url:
+            password = settings.clickhouse_password.get_secret_value()
+            place = Server(settings.clickhouse_url, settings.clickhouse_user, password)
+        store = ClickHouseStore(place, settings.clickhouse_database)
+        sinks.append(_sink(store, Limits(settings.batch_rows, settings.batch_flush_secs)))
+    return sinks
+
+
+def _sink(store: Store, limits: Limits) -> Sink:
+    return Sink(store, Door(), limits, SinkStats(store.name))
+
+
+def left_behind(data: Path, sinks: list[str]) -> list[Older]:
+    """Blocking: mends what a crash left, and finds every session that some sink may lack rows of, oldest first."""
+    mended = {one.folder: one for one in recover(data)}
+    found = []
+    for folder in sessions(data):
+        about = manifests.read(folder)
+        if folder in mended:
+            session = mended[folder].session
+            if session and mended[folder].last:
+                found.append(Older(folder, session, mended[folder].last, "cut short"))
+        elif about is not None and any(pending(folder, sink) for sink in sinks):
+            found.append(Older(folder, about.session, last_frame(folder), about.verdict))
+    return found
+
+
+def source_of(older: Older) -> Source:
+    """Its rows, made from the journal."""
+
+    def rows_after(after: int) -> RowReader:
+        window = RowWindow.past(older.last)
+        return RowReader(window, partial(Rebuild, older.folder, older.session), lambda: older.last, _durable, after)
+
+    return Source(older.session, rows_after, _durable)
+
+
+async def _durable(_frame: int) -> None:
+    """A session that is over has all its records on disk."""
+
+
+PIECE = 4_000
+
+
+async def seal_dead(older: Older, door: Door) -> None:
+    """Gives a session that died its verdict: one pass over its journal, piece by piece."""
+    work = _Sealing(older)
+    while await door.run(work.step):
+        pass
+    log.info("Session %s was cut short at frame %d; its manifest is sealed", older.session, older.last)
+
+
+class _Sealing:
+    def __init__(self, older: Older) -> None:
+        self._older = older
+        self._builder = Builder(older.session)
+        self._rows = SegmentRows()
+        self._frames = read_session(older.folder)
+        self._segment, self._first = 0, 1
+        self._before: dict[str, int] = {}
+        begun = manifests.read(older.folder)
+        self._sealer = Sealer(older.folder, begun or Manifest(older.session, older.folder.name, "live", "", ""))
+
+    def step(self) -> bool:
+        """Reads some thousand records; False when the manifest is sealed."""
+        frames = next(self._frames, None)
+        if frames is None:
+            self._end_segment()
+            self._finish()
+            return False
+        if frames.segment != self._segment:
+            self._end_segment()
+            self._segment, self._first = frames.segment, self._builder.state.frame + 1
+        for records in frames.records:
+            self._builder.feed(records)
+        self._take()
+        return True
+
+    def _take(self) -> None:
+        for made in self._builder.take():
+            self._rows.add(made)
+        self._builder.told()
+
+    def _end_segment(self) -> None:
+        self._take()
+        last = self._builder.state.frame
+        if self._segment and last >= self._first:
+            now = self._builder.state.tally.by_type
+            by_type = {name: n - self._before.get(name, 0) for name, n in now.items() if n > self._before.get(name, 0)}
+            self._before = now
+            end = SegmentEnd(self._segment, self._first, last, by_type, self._builder.dump())
+            self._sealer.segment(end, self._rows.end())
+
+    def _finish(self) -> None:
+        state = self._builder.state
+        manifest = self._sealer.manifest
+        manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
+        manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
+        self._sealer.finish(state, "cut short", closed_files(self._older.folder), {})
