@@ -30,6 +30,11 @@ class Shows(Protocol):
         """Takes it away."""
 
 
+def terminal() -> Terminal:
+    """The console on standard error that the log and the live view share."""
+    return Terminal()
+
+
 async def live_view(
     stats: Stats,
     *,
