@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from kalshi_trio import __version__
 from kalshi_trio.errors import ConfigError, UserError
+from kalshi_trio.observe.health import examine
 from kalshi_trio.settings import Settings, load
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,7 +62,7 @@ def _kind(annotation: Any) -> Any:
 @click.version_option(__version__, prog_name="kalshi_trio")
 @settings_options
 @click.pass_context
-def cli(context: click.Context, **flags: object) -> None:
+def cli(context: click.Context, /, **flags: object) -> None:
     """Records Kalshi's websocket feed. Without a command: record."""
     context.obj = flags
     if context.invoked_subcommand is None:
@@ -79,7 +81,7 @@ def _settings(
 @cli.command()
 @settings_options
 @click.pass_context
-def record(context: click.Context, **flags: object) -> None:
+def record(context: click.Context, /, **flags: object) -> None:
     """Record the markets in MARKETS."""
     settings, _ = _settings(context, flags)
     if not (settings.kalshi_api_key_id and settings.kalshi_private_key_path):
@@ -96,7 +98,7 @@ def record(context: click.Context, **flags: object) -> None:
 @click.option("--speed", type=click.Choice(["1", "10", "max"]), default="1", help="how fast the exchange plays")
 @click.option("--recording", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="play this recording")
 @click.pass_context
-def demo(context: click.Context, speed: str, recording: Path | None, **flags: object) -> None:
+def demo(context: click.Context, /, speed: str, recording: Path | None, **flags: object) -> None:
     """Record a simulated exchange: no key, no server."""
     settings, origin = _settings(context, flags, FLAG_ONLY_IN_DEMO)
     update: dict[str, object] = {}
@@ -113,7 +115,7 @@ def demo(context: click.Context, speed: str, recording: Path | None, **flags: ob
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="for programs")
 @click.pass_context
-def config(context: click.Context, *, as_json: bool, **flags: object) -> None:
+def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
     """Show the settings in force and where each came from; secrets are masked."""
     settings, origin = _settings(context, flags)
     shown = settings.shown()
@@ -125,6 +127,23 @@ def config(context: click.Context, *, as_json: bool, **flags: object) -> None:
     for name, value in shown.items():
         text = ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
         click.echo(f"{name.upper():24} {text:40} {origin[name]}")
+
+
+@cli.command()
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="for programs")
+@click.pass_context
+def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
+    """Say whether the running recorder is well; exit code 1 and the reasons if not."""
+    settings, _ = _settings(context, flags)
+    status, wrong = examine(settings.data_dir, time.time_ns())
+    if as_json:
+        click.echo(json.dumps({"well": not wrong, "wrong": wrong, "status": status}, indent=1))
+    elif status is not None and not wrong:
+        click.echo(f"well: session {status['session']}, {status['feed']['received']} frames received")
+    else:
+        click.echo("\n".join(f"not well: {text}" for text in wrong))
+    context.exit(1 if wrong else 0)
 
 
 def main(arguments: list[str] | None = None) -> None:

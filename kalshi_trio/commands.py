@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import trio
 
 from kalshi_trio.demo import demo, signed
-from kalshi_trio.errors import KalshiTrioError, UserError
-from kalshi_trio.observe.console import terminal
+from kalshi_trio.errors import UserError
+from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.recording import Recording, record
 from kalshi_trio.settings import Settings
 from kalshi_trio.transport.key import load_signer
@@ -23,28 +24,25 @@ def run_record(settings: Settings) -> int:
         raise AssertionError("cli asks for the key first")
     signer = load_signer(settings.kalshi_api_key_id, path)
     sign = partial(signed, settings.ws_url, signer)
-    return _code(_run(partial(record, settings, sign, console=terminal())))
+    return _code(_run(partial(record, settings, sign, console=Terminal())))
 
 
 def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
     """Records the simulated exchange and shows what was stored."""
     pace = None if speed == "max" else float(speed)
-    return _code(_run(partial(demo, settings, speed=pace, recording=recording, console=terminal())))
+    return _code(_run(partial(demo, settings, speed=pace, recording=recording, console=Terminal())))
 
 
-def _run(main: partial[object]) -> Recording:
+def _run(main: Callable[[], Awaitable[Recording]]) -> Recording:
     """Runs it; a UserError comes out of whatever groups it was raised in."""
     gc.freeze()
     try:
-        done = trio.run(main)
+        return trio.run(main)
     except BaseExceptionGroup as group:
         mistake, rest = group.split(UserError)
         if mistake is not None and rest is None:
             raise _first(mistake) from None
         raise
-    if not isinstance(done, Recording):
-        raise KalshiTrioError("no recording was made")
-    return done
 
 
 def _code(recording: Recording) -> int:

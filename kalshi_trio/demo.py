@@ -8,13 +8,16 @@ from pathlib import Path
 import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from rich.console import Console
 
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
+from kalshi_trio.exchange.player import Player
+from kalshi_trio.exchange.recording import Recording as Recorded
+from kalshi_trio.exchange.recording import read_lines
 from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
 from kalshi_trio.exchange.shows import FloorShow
 from kalshi_trio.protocol.auth import Signer
+from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.recording import Recording, record
 from kalshi_trio.settings import Settings
 from kalshi_trio.transport.endpoint import Endpoint
@@ -31,7 +34,7 @@ SEED = 20261124
 
 
 async def demo(
-    settings: Settings, *, speed: float | None = 1.0, recording: Path | None = None, console: Console | None = None
+    settings: Settings, *, speed: float | None = 1.0, recording: Path | None = None, console: Terminal | None = None
 ) -> Recording:
     """Records a simulated exchange with a key of its own; `speed` None plays as fast as the recorder takes it."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -41,6 +44,8 @@ async def demo(
     signer = Signer(KEY_ID, pem, "the demo's key")
     markets = settings.markets or MARKETS
     show: Show = FloorShow(GeneratedFloor(markets, SEED, close_after=20.0), speed)
+    if recording is not None:
+        show = Player(Recorded(read_lines(recording)), speed)
     exchange = Exchange(show, Gate({KEY_ID: private.public_key()}))
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve_tcp, exchange, "127.0.0.1", 0))

@@ -72,7 +72,15 @@ class WireError(KalshiTrioError):
 
 
 class FeedLost(KalshiTrioError):
-    """The connection is over, and only a new one can cure that."""
+    """The connection is over, and only a new one can cure that.
+
+    `cause` is what the hole's row says of it, `wait` the least number of seconds before the next try.
+    """
+
+    def __init__(self, text: str, *, cause: str = "reconnect", wait: float = 0.0) -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.wait = wait
 
 
 class JournalError(KalshiTrioError):

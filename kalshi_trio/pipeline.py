@@ -85,10 +85,8 @@ class Pipeline:
                         start_soon(
                             builders, "rows", run_rows, made_out, window, Door(), partial(self._report, ends_in), shown
                         )
-                        start_soon(
-                            *(builders, "builder", run_builder),
-                            *(self.builder, reader, made_in, signals_in, stats.builder, seen),
-                        )
+                        building = partial(run_builder, self.builder, reader, made_in, signals_in, stats.builder, seen)
+                        start_soon(builders, "builder", building)
                         async with trio.open_nursery() as journal:
                             await start(journal, "journal", self.journal.run)
                             await feeding(signals_out)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import trio
-from rich.console import Console
 
 from kalshi_trio import __version__
 from kalshi_trio.errors import ConfigError, KeyRefused
@@ -19,8 +18,12 @@ from kalshi_trio.journal.manifest import Manifest, Verdict
 from kalshi_trio.journal.sinks_report import Stored, write_report
 from kalshi_trio.journal.writer import Journal, Limits
 from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
+from kalshi_trio.observe.console import live_view
+from kalshi_trio.observe.health import publish_status
 from kalshi_trio.observe.lateness import Lateness
+from kalshi_trio.observe.picture import Bound
 from kalshi_trio.observe.stats import Stats
+from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.pipeline import Pipeline
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.links import Link, Order
@@ -56,7 +59,7 @@ class Recording:
 
 
 async def record(
-    settings: Settings, sign: Callable[[int], Endpoint], *, source: str = "live", console: Console | None = None
+    settings: Settings, sign: Callable[[int], Endpoint], *, source: str = "live", console: Terminal | None = None
 ) -> Recording:
     """Records until a signal, a limit or a refused key ends it; everything that could be stored is.
 
@@ -80,7 +83,7 @@ async def record(
 
 
 class _Run:
-    def __init__(self, recording: Recording, sign: Callable[[int], Endpoint], console: Console | None) -> None:
+    def __init__(self, recording: Recording, sign: Callable[[int], Endpoint], console: Terminal | None) -> None:
         settings, name = recording.settings, recording.name
         self._recording, self._settings, self._name, self._sign = recording, settings, name, sign
         self._console = console
@@ -110,9 +113,14 @@ class _Run:
         log.info("Loaded %d markets: %s", len(settings.markets), ", ".join(settings.markets))
         async with open_session("Kalshi recorder") as session:
             await session.serve("signals", watch_signals, session)
+            if self._console is not None:
+                view = partial(live_view, self._recording.stats, console=self._console, stopping=session.stopping)
+                await session.serve("console", partial(view, bound=_bound(settings)))
+            await session.serve("status", publish_status, self._recording.stats, settings.data_dir / "status.json")
             names = [name_of(sink.store) for sink in self._sinks]
             older = await Door().run(left_behind, settings.data_dir, names)
-            await Door().run(self._begin, older)
+            self._say_start(older)
+            await Door().run(self._begin)
             sealer = Sealer(self._name.folder, self._manifest)
             for one in older:
                 if one.verdict == "cut short":
@@ -133,7 +141,7 @@ class _Run:
         if self._refused is not None:
             raise self._refused
 
-    def _begin(self, older: list[Older]) -> None:
+    def _say_start(self, older: list[Older]) -> None:
         """The first record says who we are, and what died before us."""
         settings, name, source = self._settings, self._name, self._recording.source
         event: dict[str, object] = {
@@ -149,11 +157,14 @@ class _Run:
             event["previous"] = {"session": died[-1].session, "last_frame": died[-1].last}
             log.warning("Session %s died at frame %d: its hole is recorded", died[-1].session, died[-1].last)
         self._append(event)
-        stats, shown = self._recording.stats, settings.shown()
-        started, folder = time_text(stats.started_ns), name.folder
+
+    def _begin(self) -> None:
+        """The folder and the manifest, still open."""
+        settings, name, source = self._settings, self._name, self._recording.source
+        started, folder = time_text(self._recording.stats.started_ns), name.folder
         folder.mkdir(parents=True, exist_ok=True)
         self._manifest = Manifest(name.session, folder.name, source, __version__, started)
-        self._manifest.markets, self._manifest.settings = list(settings.markets), shown
+        self._manifest.markets, self._manifest.settings = list(settings.markets), settings.shown()
         manifests.write(folder / "manifest.json", self._manifest)
 
     def _append(self, event: Mapping[str, object]) -> None:
@@ -236,6 +247,12 @@ def tally_line(manifest: Manifest, report: dict[str, dict[str, Stored]]) -> str:
         if name in report
     ]
     return "Tally: " + "; ".join([frames, *sinks])
+
+
+def _bound(settings: Settings) -> Bound | None:
+    if settings.seconds or settings.frames:
+        return Bound(settings.seconds or 0.0, settings.frames or 0)
+    return None
 
 
 def _flat(value: object) -> str:

@@ -55,12 +55,12 @@ class Settings(BaseSettings):
     kalshi_api_key_id: str = Field("", description="id of your API key")
     kalshi_private_key_path: Path | None = Field(None, description="file with its private key (PEM)")
     transport: Literal["tap", "plain"] = Field("tap", description="frame tap, or plain trio-websocket")
-    clickhouse: bool = Field(True, description="store rows in ClickHouse")
+    clickhouse: bool = Field(default=True, description="store rows in ClickHouse")
     clickhouse_url: str = Field("", description="ClickHouse server; empty: embedded, in DATA_DIR/clickhouse")
     clickhouse_user: str = Field("", description="its user")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
     clickhouse_database: str = Field("kalshi", description="its database", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    parquet: bool = Field(True, description="store rows as Parquet")
+    parquet: bool = Field(default=True, description="store rows as Parquet")
     parquet_dir: Path | None = Field(None, description="where Parquet goes; DATA_DIR/parquet unless given")
     batch_rows: int = Field(50_000, ge=1, le=100_000, description="rows of a table that are written at once")
     batch_flush_secs: float = Field(2.0, gt=0, description="age at which rows go to ClickHouse")
@@ -90,10 +90,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        **_: PydanticBaseSettingsSource,
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Its arguments alone: `load` has asked the sources, since it remembers which one answered."""
         del settings_cls

@@ -51,7 +51,7 @@ def make_sinks(settings: Settings) -> list[Sink]:
         limits = Limits(settings.batch_rows, settings.parquet_flush_secs)
         sinks.append(_sink(ParquetStore(settings.parquet_folder), limits))
     if settings.clickhouse:
-        place = Embedded(settings.data_dir / "clickhouse")
+        place: Embedded | Server = Embedded(settings.data_dir / "clickhouse")
         if settings.clickhouse_url:
             password = settings.clickhouse_password.get_secret_value()
             place = Server(settings.clickhouse_url, settings.clickhouse_user, password)

@@ -38,8 +38,7 @@ class Line(NamedTuple):
 def read_lines(path: Path) -> Iterator[Line]:
     """The frames of a recording in order; UsageError names the line that is none. Events beside frames are passed over."""
     decode = msgspec.json.Decoder(Envelope).decode
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

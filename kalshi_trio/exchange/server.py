@@ -86,7 +86,7 @@ class Exchange:
         bulk = BulkStream(stream)
         async with trio.open_nursery() as nursery:
             try:
-                request = await trio_websocket.wrap_server_stream(nursery, bulk)  # type: ignore[arg-type]  # any stream
+                request = await trio_websocket.wrap_server_stream(nursery, bulk)
                 headers = {name.decode().upper(): value.decode() for name, value in request.headers}
                 refusal = self._refusal(headers, request.path)
                 if refusal is not None:

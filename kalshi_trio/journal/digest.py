@@ -86,7 +86,7 @@ def _values(values: pa.Array, kind: pa.DataType) -> Any:
         halves = np.frombuffer(values.buffers()[1], "<i8", 2 * len(values), values.offset * 16)
         return _zeroed(halves[::2], values)
     if pa.types.is_boolean(kind):
-        return np.asarray(values.fill_null(False) if values.null_count else values).astype("u1")
+        return np.asarray(pc.fill_null(values, pa.scalar(value=False))).astype("u1")
     width = kind.bit_width // 8
     return _zeroed(np.frombuffer(values.buffers()[1], f"<u{width}", len(values), values.offset * width), values)
 

@@ -35,8 +35,10 @@ class Disk:
             raise FolderNotWritable(f"{self.folder}: {error.strerror}. Choose another DATA_DIR.") from error
 
     def write(self, pending: list[tuple[int, Records]]) -> None:
-        """Brings these records to disk. After JournalUnwritable all of them are to be written again: to a new file,
-        which is right from its first record on, whatever the old one holds beyond that.
+        """Brings these records to disk.
+
+        After JournalUnwritable all of them are to be written again: to a new file, which is right from its first record
+        on, whatever the old one holds beyond that.
         """
         try:
             for segment, runs in groupby(pending, key=lambda entry: entry[0]):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import trio
 
-from kalshi_trio.journal.reading import Frames, read_session
+from kalshi_trio.journal.reading import read_session
+from kalshi_trio.journal.window import Frames
 from kalshi_trio.journal.writer import Journal
 from kalshi_trio.thread import Door
 

@@ -30,7 +30,7 @@ class Recovered(NamedTuple):
     """0 if nothing of it had reached the disk."""
 
 
-def recover(data: Path, session_of: dict[str, str] | None = None) -> list[Recovered]:
+def recover(data: Path) -> list[Recovered]:
     """Mends every session of `data` whose manifest is open, oldest first. The data folder must be locked by the caller."""
     found = []
     for folder in sessions(data):

@@ -6,6 +6,7 @@ Bytes count once they are fsynced. A torn last batch after a crash is cut at the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,5 +106,5 @@ def decode(batch: pa.RecordBatch, after: int = 0, through: int | None = None) ->
             int(columns[1][start]),
             data[start:end],
         )
-        for start, end in zip(starts, starts[1:], strict=False)
+        for start, end in pairwise(starts)
     ]

@@ -48,8 +48,7 @@ class Window:
             if found and (number != segment or count >= most):
                 break
             segment = number
-            run = cut(run, frame)
-            found.append(run)
+            found.append(cut(run, frame))
             count += len(run.data)
         return Frames(segment, found)
 

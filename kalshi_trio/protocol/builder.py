@@ -16,11 +16,9 @@ from kalshi_trio.protocol.columns import Packed
 from kalshi_trio.protocol.control import ControlFrames
 from kalshi_trio.protocol.frames import Frames
 from kalshi_trio.protocol.gaps import Gaps
-from kalshi_trio.protocol.others import Others
 from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.records import Records
 from kalshi_trio.protocol.schema import RowBatch
-from kalshi_trio.protocol.sequence import Sequences
 from kalshi_trio.protocol.signals import Notice, Signal
 from kalshi_trio.protocol.state import State
 
@@ -51,7 +49,7 @@ class Made(NamedTuple):
 class SegmentEnd(NamedTuple):
     """Stands between two batches of rows where a segment of the journal ends.
 
-    `first`..`last` are its records, `by_type` its readable frames, `checkpoint` the builder's state behind the last one.
+    `first`..`last` are its records, `by_type` its readable frames, `checkpoint` the state behind the last one.
     """
 
     segment: int
@@ -70,8 +68,7 @@ class Builder:
         gaps = Gaps(self.state, out)
         books = Books(self.state, out, gaps)
         self._control = ControlFrames(self.state, out, gaps, books)
-        sequences = Sequences(self.state, out, gaps, books)
-        self._frames = Frames(self.state, out, books, sequences, Others(out, books), self._control)
+        self._frames = Frames(self.state, out, gaps, books, self._control)
         self._made: list[Made] = []
         self._begin(0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from msgspec import Raw, Struct, field
 
 UNUSED = Raw(b"null")
@@ -9,6 +11,12 @@ UNUSED = Raw(b"null")
 
 LIMIT = 200
 """A hostile peer may invent names for ever: so many are kept, the rest only counted."""
+_LONGEST = 100
+
+
+def learnt(place: int) -> str:
+    """The attribute, in a decoded frame, of the learnt field number `place`: the wire's name may be none for Python."""
+    return f"learnt_{place}"
 
 
 class Census(Struct):
@@ -22,35 +30,28 @@ class Census(Struct):
 
     def type(self, name: str) -> None:
         """A frame of an unknown type came."""
-        self._count(self.types, name[:100])
+        self._count(self.types, name[:_LONGEST], 1)
 
-    def precision(self, name: str) -> None:
-        """A number came with an unusual number of decimals."""
-        self._count(self.precisions, name)
+    def precision(self, what: str, decimals: int, times: int) -> None:
+        """Numbers came with an unusual number of decimals."""
+        self._count(self.precisions, f"{what} with {decimals} decimals", times)
 
-    def field(self, place: str, names: set[str]) -> set[str]:
-        """Fields that `place` has and should not; returns those that are worth learning (identifiers, bounded)."""
+    def field(self, place: str, names: AbstractSet[str]) -> bool:
+        """`place` has fields that it should not have; says whether any of them was new, and is now learnt."""
         known = self.fields.get(place, {})
-        new = names - known.keys()
-        fit = {name for name in new if name.isidentifier() and len(name) <= 100}
-        if self.size + len(fit) > LIMIT:
-            fit = set()
-        self.beyond += len(new) - len(fit)
-        if fit:
-            self.fields[place] = known | dict.fromkeys(sorted(fit), 0)
-            self.size += len(fit)
-        return fit
+        new = sorted(name for name in names - known.keys() if len(name) <= _LONGEST)[: LIMIT - self.size]
+        self.beyond += len(names - known.keys()) - len(new)
+        if new:
+            self.fields[place] = known | dict.fromkeys(new, 0)
+            self.size += len(new)
+        return bool(new)
 
-    def fields_of(self, place: str) -> list[str]:
-        """The learnt fields of `place`, in the order they appeared."""
-        return list(self.fields.get(place, ()))
-
-    def seen(self, name: str, frame: Struct) -> None:
-        """Counts the learnt fields that a decoded frame of type `name` has."""
-        for place, thing in ((f"{name}.", frame), (name, getattr(frame, "msg", None))):
-            for learnt in self.fields.get(place, ()):
-                if getattr(thing, learnt, UNUSED) is not UNUSED:
-                    self.fields[place][learnt] += 1
+    def seen(self, place: str, thing: Struct) -> None:
+        """Counts the learnt fields that a decoded frame, or its `msg`, has."""
+        names = self.fields.get(place, {})
+        for number, name in enumerate(names):
+            if getattr(thing, learnt(number), UNUSED) is not UNUSED:
+                names[name] += 1
 
     def lines(self) -> list[str]:
         """All of it as short texts, for people and the manifest."""
@@ -59,10 +60,10 @@ class Census(Struct):
             said += [f"field {place if place[-1] == '.' else place + '.msg.'}{name}" for name in names]
         return said + [f"precision {name}" for name in self.precisions]
 
-    def _count(self, counts: dict[str, int], name: str) -> None:
+    def _count(self, counts: dict[str, int], name: str, times: int) -> None:
         if name not in counts:
             if self.size >= LIMIT:
-                self.beyond += 1
+                self.beyond += times
                 return
             self.size += 1
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] = counts.get(name, 0) + times

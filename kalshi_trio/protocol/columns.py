@@ -47,6 +47,10 @@ _RECORD: dict[str, np.dtype[Any]] = {
 }
 
 
+YES, NO = 0, 1
+"""The numbers of these two texts in every batch."""
+
+
 class Numbered(dict[str, int]):
     """Texts → their numbers in this batch, given on first use."""
 
@@ -70,7 +74,7 @@ class Packed:
         self.rows: dict[str, bytearray] = {name: bytearray() for name in ROW_SCHEMAS}
         self.deltas = self.rows["deltas"]
         self.tops = self.rows["top_of_book"]
-        self.texts = Numbered()
+        self.texts = Numbered(yes=YES, no=NO)
         self.lists = Lists()
 
     def text(self, value: str | None) -> int:

@@ -9,16 +9,15 @@ import msgspec
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.columns import ROW
-from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
-from kalshi_trio.protocol.messages import Control, ErrorFrame, OkFrame, SubscribedFrame, UnsubscribedFrame
+from kalshi_trio.protocol.decoder import BAD
+from kalshi_trio.protocol.gaps import BOOK_CHANNEL, TERMINAL, Gaps
+from kalshi_trio.protocol.messages import SID_LIMIT, Control, ErrorFrame, OkFrame, SubscribedFrame, UnsubscribedFrame
+from kalshi_trio.protocol.names import fit
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.sequence import OWN_IDS
 from kalshi_trio.protocol.signals import Replied, SubscriptionLost
 from kalshi_trio.protocol.state import State, Subscription
-
-TERMINAL = {10: "channel_error", 25: "overflow"}
-"""Errors after which a subscription is dead → the cause of the hole."""
 
 _SESSION = ROW["sessions"].pack
 
@@ -32,64 +31,61 @@ class ControlFrames:
         self._gaps = gaps
         self._books = books
 
-    def reply(self, message: Control, subs: dict[int, Subscription]) -> None:
-        """A reply to a command; its sequence number has been counted already."""
-        msg = _object(message.msg)
-        code = msg.get("code") if isinstance(msg.get("code"), int) else 0
-        text = str(msg.get("msg", ""))[:200]
-        sid = message.sid or (msg["sid"] if isinstance(msg.get("sid"), int) and 0 <= msg["sid"] < 2**32 else 0)
-        channel = msg["channel"] if isinstance(msg.get("channel"), str) else ""
+    def reply(self, message: Control) -> None:
+        """A reply to a command; its sequence number has been counted already. Those to other ids are only counted."""
+        subs = self._state.subscriptions[self._out.connection]
+        heard = _heard(self._out.connection, message)
         if isinstance(message, SubscribedFrame):
-            self._subscribed(subs, sid, channel)
-        elif isinstance(message, UnsubscribedFrame):
-            subs.pop(sid, None)
+            self._subscribed(subs, heard)
+        elif isinstance(message, UnsubscribedFrame) and heard.sid in subs:
+            self._books.unsubscribed(subs.pop(heard.sid))
         elif isinstance(message, ErrorFrame):
-            self._out.warn(f"Exchange answered error {code}: {text}" + (f" (sid={sid})" if sid else ""))
-            if code in TERMINAL and sid in subs:
-                self._died(subs[sid], int(code or 0))
-        if message.id >= OWN_IDS:
-            listed = _object(message.market_tickers if isinstance(message, OkFrame) else message.msg, "market_tickers")
-            kind = str(message.__struct_config__.tag)
-            self._out.signals.append(
-                Replied(self._out.connection, message.id, kind, sid, channel, int(code or 0), text, listed)
-            )
+            on = f" (sid={heard.sid})" if heard.sid else ""
+            self._out.warn(f"Exchange answered error {heard.code}: {heard.text}{on}")
+            if heard.code in TERMINAL and heard.sid in subs:
+                self._died(subs.pop(heard.sid), heard.code)
+        if heard.id >= OWN_IDS:
+            self._out.signals.append(heard)
 
-    def _subscribed(self, subs: dict[int, Subscription], sid: int, channel: str) -> None:
-        sub = subs.get(sid)
-        if sub is None:
-            sub = subs[sid] = Subscription(self._out.connection, sid)
-        sub.channel = channel
-        self._out.info(f"Subscription confirmed for sid={sid}")
-        self._gaps.resubscribed(channel)
+    def _subscribed(self, subs: dict[int, Subscription], heard: Replied) -> None:
+        if not heard.sid or not heard.channel:
+            raise WireError("a subscription without sid or channel")
+        sub = subs.setdefault(heard.sid, Subscription(heard.connection, heard.sid))
+        sub.channel = heard.channel
+        self._out.info(f"Subscription confirmed for sid={heard.sid}")
+        self._gaps.resubscribed(heard.channel)
 
     def _died(self, sub: Subscription, code: int) -> None:
-        markets = self._books.of(sub.connection, sub.sid)
+        self._books.close_instant(sub, None)
         if sub.channel == BOOK_CHANNEL:
-            self._books.lose(markets, TERMINAL[code], sub.connection, sub.sid)
+            self._books.lose(self._books.concerned(sub.connection, sub.sid), TERMINAL[code], sub.connection, sub.sid)
         else:
-            self._gaps.open(TERMINAL[code], sub.channel or None, list(self._state.wanted))
+            self._gaps.open(TERMINAL[code], sub.channel or None, self._state.wanted)
         self._out.signals.append(SubscriptionLost(sub.connection, sub.sid, sub.channel, code))
 
     def connection(self, data: bytes) -> None:
         """A connection is being opened, is open, or is over."""
-        event = _object(msgspec.Raw(data))
-        state, out = self._state, self._out
+        event = _read(data)
+        state, number = self._state, self._out.connection
         if event.get("event") == "open":
-            state.was_open.append(out.connection)
-            state.subscriptions.setdefault(out.connection, {})
+            state.was_open.append(number)
+            state.subscriptions.setdefault(number, {})
         elif event.get("event") == "closed":
-            final = bool(event.get("final"))
-            concerned = [m.ticker for m in state.markets.values() if m.anchored and m.connection == out.connection]
-            self._books.disconnect(out.connection, final=final)
-            if out.connection in state.was_open or state.subscriptions.get(out.connection):
-                if not final:
-                    self._gaps.open(str(event.get("cause") or "reconnect"), None, concerned or list(state.wanted))
-                state.was_open = [number for number in state.was_open if number != out.connection]
-            state.subscriptions.pop(out.connection, None)
+            self._closed(number, str(event.get("cause") or "reconnect"), final=bool(event.get("final")))
+
+    def _closed(self, number: int, cause: str, *, final: bool) -> None:
+        """A hole begins where a connection that brought something ends, unless it is the session's end too."""
+        state = self._state
+        concerned = self._books.concerned(number)
+        self._books.disconnect(number, final=final)
+        subs = state.subscriptions.pop(number, None)
+        if not final and (subs or number in state.was_open):
+            self._gaps.open(cause, None, concerned)
+        state.was_open = [other for other in state.was_open if other != number]
 
     def session(self, data: bytes) -> None:
         """The session started, was recovered after a crash, or ended."""
-        event = _object(msgspec.Raw(data))
+        event = _read(data)
         state, out = self._state, self._out
         kind = str(event.get("event", ""))
         if kind == "started":
@@ -99,7 +95,7 @@ class ControlFrames:
             state.wanted = [str(ticker) for ticker in event.get("markets", ())]
             state.started_ns = out.ts_recv
         else:
-            for number in list(state.subscriptions):
+            for number in state.subscriptions:
                 self._books.disconnect(number, final=True)
             state.ended = True
         text = out.packed.text
@@ -109,16 +105,33 @@ class ControlFrames:
             *(out.packed.lists[tuple(state.wanted)], text(event.get("verdict"))),
         )
         if kind == "started" and event.get("previous"):
-            self._gaps.open("crash", None, list(state.wanted))
+            self._gaps.open("crash", None, state.wanted)
 
 
-def _object(raw: msgspec.Raw, tickers: str = "") -> Any:
-    """The JSON object in `raw`, empty if it is none; with `tickers`, the list of texts that it has (or is) there."""
+def _heard(connection: int, message: Control) -> Replied:
+    """What a reply says; whatever has another shape than expected is left out."""
+    kind, said = str(message.__struct_config__.tag), _read(message.msg)
+    msg: dict[str, Any] = said if isinstance(said, dict) else {}
+    code, sid = _number(msg.get("code")), message.sid or _number(msg.get("sid"))
+    channel = msg.get("channel")
+    named = channel if isinstance(channel, str) and fit(channel) else ""
+    listed = msg.get("market_tickers") or msg.get("market_ticker")
+    if listed is None and isinstance(message, OkFrame):
+        listed = _read(message.market_tickers)  # early 2026: beside `msg`
+    return Replied(connection, message.id, kind, sid, named, code, str(msg.get("msg", ""))[:200], _tickers(listed))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < SID_LIMIT else 0
+
+
+def _tickers(listed: object) -> tuple[str, ...]:
+    some = listed if isinstance(listed, list) else [listed]
+    return tuple(item for item in some if isinstance(item, str))
+
+
+def _read(data: bytes | msgspec.Raw) -> Any:
     try:
-        thing = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return msgspec.json.decode(data)
+    except BAD as error:
         raise WireError(str(error)) from error
-    if not tickers:
-        return thing if isinstance(thing, dict) else {}
-    listed = thing.get(tickers, ()) if isinstance(thing, dict) else thing
-    return tuple(item for item in listed if isinstance(item, str)) if isinstance(listed, list) else ()

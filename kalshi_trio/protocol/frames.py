@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol import messages as m
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.control import ControlFrames
-from kalshi_trio.protocol.gaps import BOOK_CHANNEL
+from kalshi_trio.protocol.decoder import BAD, Decoder
+from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
 from kalshi_trio.protocol.others import Others
 from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.records import Records
@@ -20,23 +19,23 @@ from kalshi_trio.protocol.signals import Replied
 from kalshi_trio.protocol.state import State, Subscription
 
 Handler = Callable[[Any, Any], None]
-_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SECOND_NS = 1_000_000_000
+_NAMES = 100
+"""So many unknown types are counted each by its name."""
 
 
 class Frames:
     """Applies data frames to the state; one bad frame stays one bad frame."""
 
-    def __init__(
-        self, state: State, out: Output, books: Books, sequences: Sequences, others: Others, control: ControlFrames
-    ) -> None:
+    def __init__(self, state: State, out: Output, gaps: Gaps, books: Books, control: ControlFrames) -> None:
         self._state = state
         self._out = out
         self._books = books
-        self._sequences = sequences
-        self._others = others
+        self._values = values = books.values
+        self._sequences = Sequences(state, out, gaps, books)
+        self._others = Others(out, values)
         self._control = control
-        self._decoder = m.Decoder(state.census)
+        self._decoder = Decoder(state.census)
         self._snapshots: list[int] = []
         self._handlers: dict[type, Handler] = {}
         self._routes: dict[type, Handler] = {
@@ -45,6 +44,7 @@ class Frames:
             m.TradeFrame: self._trade,
             m.TickerFrame: self._ticker,
             m.Unknown: self._unknown,
+            m.Unfit: self._unfit,
             **dict.fromkeys((m.LifecycleFrame, m.EventLifecycleFrame, m.EventFeeFrame), self._lifecycle),
             **dict.fromkeys((m.SubscribedFrame, m.OkFrame, m.UnsubscribedFrame, m.ErrorFrame), self._reply),
         }
@@ -53,7 +53,7 @@ class Frames:
 
     def feed(self, records: Records) -> None:
         """Takes frames that arrived in one read."""
-        state, out, tally = self._state, self._out, self._state.tally
+        state, out = self._state, self._out
         subs = state.subscriptions.setdefault(records.connection, {})
         handlers, decode = self._handlers, self._decoder.decode
         frame = records.first - 1
@@ -64,7 +64,7 @@ class Frames:
                 if not data.isascii():
                     data.decode()
                 message: Any = decode(data)
-            except _BAD:
+            except BAD:
                 out.sid = out.seq = 0
                 message = self._odd(data)
                 decode = self._decoder.decode
@@ -73,31 +73,23 @@ class Frames:
             out.sid = message.sid
             out.seq = seq = message.seq
             out.stale = False
-            handle = handlers.get(type(message)) or self._route(message)
             sub = subs.get(message.sid)
-            if sub is not None and seq == sub.seq + 1:
+            if sub is not None and seq == sub.seq + 1 and sub.channel:
                 sub.seq = seq
             elif sub is None or seq:
                 sub = self._sequences.judge(subs, sub, message)
+            handle = handlers.get(type(message)) or self._route(type(message))
             try:
                 handle(sub, message)
             except WireError as error:
-                self._refuse(data, str(error), getattr(getattr(message, "msg", None), "market_ticker", ""))
-        tally.received += len(records.data)
+                self._refuse(data, str(error))
+                self._missed(message)
+        state.tally.received += len(records.data)
         self._precisions()
         self._count_thousands()
 
-    def _count_thousands(self) -> None:
-        tally = self._state.tally
-        events = (tally.deltas + tally.snapshots) // 1000 * 1000
-        if events != self.milestone[0]:
-            snapshots = tally.snapshots - sum(number > events for number in self._snapshots)
-            self.milestone = (events, snapshots, events - snapshots)
-        self._snapshots.clear()
-
-    def _route(self, message: Any) -> Handler:
+    def _route(self, kind: type) -> Handler:
         """What deals with messages of this type, learnt types included."""
-        kind = type(message)
         base = next(known for known in kind.__mro__ if known in self._routes)
         found = self._handlers[kind] = self._routes[base]
         return found
@@ -128,7 +120,7 @@ class Frames:
         self._count(str(message.__struct_config__.tag))
 
     def _reply(self, _sub: Subscription, message: m.Control) -> None:
-        self._control.reply(message, self._state.subscriptions[self._out.connection])
+        self._control.reply(message)
         self._state.tally.control += 1
         self._count(str(message.__struct_config__.tag))
 
@@ -136,32 +128,52 @@ class Frames:
         """Counted by name, as long as nobody invents them by the hundred."""
         name, others = message.type, self._state.tally.others
         if name not in others:
-            name = name if len(others) < 100 else "(others)"
+            name = name if len(others) < _NAMES else "(others)"
             self._out.warn(f"Frames of an unknown type {name!r}: kept raw in the journal")
         self._state.tally.unknown += 1
         self._count(name)
+
+    def _unfit(self, _sub: Subscription, message: m.Unfit) -> None:
+        raise WireError(message.why)
 
     def _odd(self, data: bytes) -> Any:
         """A second look at what the strict decoder refused; None if it stays refused."""
         try:
             return self._decoder.odd(data)
         except WireError as error:
-            self._refuse(data, str(error), "")
+            self._refuse(data, str(error))
             return None
 
-    def _refuse(self, data: bytes, why: str, ticker: str) -> None:
-        """Counts the frame; a book that misses it is lost. Said at most once a second of received time."""
+    def _refuse(self, data: bytes, why: str) -> None:
+        """Counts the frame. Said at most once a second of received time."""
         out = self._out
         self._state.tally.refused += 1
-        if out.ts_recv - self._told_ns >= _SECOND_NS or not self._told_ns:
+        if out.ts_recv - self._told_ns >= _SECOND_NS:
             self._told_ns = out.ts_recv
             out.warn(f"Refused frame {out.frame}: {why[:200]}: {data[:200]!r}")
-        market = self._state.markets.get(ticker)
-        if market is not None and market.valid:
-            self._books.lose([ticker], "impossible_book", market.connection, market.sid)
+
+    def _missed(self, message: Any) -> None:
+        """A refused frame of a book channel: the book that it belongs to is lost, all of its sid's if it names none."""
+        if isinstance(message, m.DeltaFrame | m.SnapshotFrame):
+            self._books.lose_one(message.msg.market_ticker)
+        elif isinstance(message, m.Unfit) and message.type in ("orderbook_delta", "orderbook_snapshot"):
+            if message.market:
+                self._books.lose_one(message.market)
+            else:
+                for ticker in self._books.concerned(self._out.connection, message.sid):
+                    self._books.lose_one(ticker)
 
     def _precisions(self) -> None:
-        for numbers, name in ((self._books.prices, "price"), (self._books.counts, "count")):
-            for decimals in sorted(numbers.odd):
-                self._state.census.precision(f"{name} with {decimals} decimals")
+        values = self._values
+        for numbers in (values.prices, values.counts, values.times):
+            for decimals, times in sorted(numbers.odd.items()):
+                self._state.census.precision(numbers.what, decimals, times)
             numbers.odd.clear()
+
+    def _count_thousands(self) -> None:
+        tally = self._state.tally
+        events = (tally.deltas + tally.snapshots) // 1000 * 1000
+        if events != self.milestone[0]:
+            snapshots = tally.snapshots - sum(number > events for number in self._snapshots)
+            self.milestone = (events, snapshots, events - snapshots)
+        self._snapshots.clear()

@@ -1,16 +1,21 @@
 """Known holes: what the exchange did not deliver, from when to when, for which markets.
 
-A hole in a book channel is healed market by market, by the snapshot that does it. A channel without snapshots cannot be
-healed: its hole opens and closes in the frame that shows it, or, where a subscription died, with the next one.
+A hole in a book channel, or in a whole connection, is healed market by market, by the snapshot that does it; a market
+that gets no snapshot any more keeps it open. A channel without snapshots cannot be healed: its hole opens and closes in
+the frame that shows it, or, where the subscription died, with the next one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.state import Gap, State
 
 BOOK_CHANNEL = "orderbook_delta"
+TERMINAL = {10: "channel_error", 25: "overflow"}
+"""Errors after which a subscription is dead → the cause of the hole."""
 
 
 class Gaps:
@@ -20,44 +25,38 @@ class Gaps:
         self._state = state
         self._out = out
 
-    def open(self, cause: str, channel: str | None, markets: list[str], expected: int = NULL, got: int = NULL) -> None:
-        """A hole begins with the record under way. Without a market to heal it, a book's hole stays open."""
+    def open(
+        self, cause: str, channel: str | None, markets: Iterable[str], numbers: tuple[int, int] = (NULL, NULL)
+    ) -> None:
+        """A hole begins with the record under way; `numbers`: sequence number expected and got, where that shows it."""
         out, state = self._out, self._state
+        gap = Gap(out.frame, cause, out.ts_recv, dict.fromkeys(sorted(markets)), channel, *numbers)
         state.gaps_opened += 1
-        concerned = tuple(sorted(markets))
-        out.gap("opened", out.frame, cause, channel, expected, got, concerned, out.ts_recv)
-        if channel in (BOOK_CHANNEL, None) or cause in ("overflow", "channel_error"):
-            state.gaps.append(
-                Gap(out.frame, cause, out.ts_recv, list(concerned), out.connection, channel, expected, got)
-            )
+        out.gap("opened", gap, tuple(gap.markets))
+        if _by_snapshots(gap) or cause in TERMINAL.values():
+            state.gaps.append(gap)
         else:
-            state.gaps_healed += 1
-            out.gap("healed", out.frame, cause, channel, expected, got, concerned, out.ts_recv, out.ts_recv)
+            self._healed(gap)
 
     def heal(self, market: str) -> None:
         """A snapshot of `market` came."""
-        if not self._state.gaps:
-            return
-        for gap in self._state.gaps:
-            if market in gap.markets and gap.channel in (BOOK_CHANNEL, None):
-                gap.markets.remove(market)
-                self._healed(gap, (market,))
-                if not gap.markets:
-                    self._state.gaps_healed += 1
-        self._state.gaps = [gap for gap in self._state.gaps if gap.markets or gap.channel not in (BOOK_CHANNEL, None)]
+        for gap in [gap for gap in self._state.gaps if market in gap.markets and _by_snapshots(gap)]:
+            del gap.markets[market]
+            self._out.gap("healed", gap, (market,), self._out.ts_recv)
+            if not gap.markets:
+                self._state.gaps.remove(gap)
+                self._state.gaps_healed += 1
 
     def resubscribed(self, channel: str) -> None:
         """A channel without snapshots flows again."""
-        if channel == BOOK_CHANNEL:
-            return
-        for gap in [gap for gap in self._state.gaps if gap.channel == channel]:
-            self._healed(gap, tuple(gap.markets))
-            self._state.gaps_healed += 1
+        for gap in [gap for gap in self._state.gaps if gap.channel == channel and not _by_snapshots(gap)]:
             self._state.gaps.remove(gap)
+            self._healed(gap)
 
-    def _healed(self, gap: Gap, markets: tuple[str, ...]) -> None:
-        out = self._out
-        out.gap(
-            *("healed", gap.frame, gap.cause, gap.channel, gap.expected, gap.got),
-            *(markets, gap.opened_at, out.ts_recv),
-        )
+    def _healed(self, gap: Gap) -> None:
+        self._state.gaps_healed += 1
+        self._out.gap("healed", gap, tuple(gap.markets), self._out.ts_recv)
+
+
+def _by_snapshots(gap: Gap) -> bool:
+    return gap.channel in (BOOK_CHANNEL, None)

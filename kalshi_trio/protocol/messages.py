@@ -1,23 +1,21 @@
-"""The exchange's frames as typed messages, in all field eras; what is unknown is told, never dropped.
+"""The exchange's frames as typed messages, in all field eras.
 
-Decoding is strict about fields, so that schema drift is seen on the day it happens: a field that no one has seen before
-is reported to the census, learnt, and from then on costs nothing. Fields that we do not use are not looked at
-(`msgspec.Raw`), so that a change of their type refuses no frame.
+Every field that was ever seen is named, so that a new one is noticed. Those that we do not use are not looked at
+(`msgspec.Raw`): a change of their type refuses no frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Raw, Struct
 
-from kalshi_trio.errors import WireError
-from kalshi_trio.protocol.census import UNUSED, Census
+from kalshi_trio.protocol.census import UNUSED
 
-Sid = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+SID_LIMIT = 2**32
+SEQ_LIMIT = 2**62
+Sid = Annotated[int, Meta(ge=0, lt=SID_LIMIT)]
+Seq = Annotated[int, Meta(ge=0, lt=SEQ_LIMIT)]
 Money = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 Level = tuple[str, str | int]
 
@@ -62,7 +60,7 @@ class Trade(Struct, gc=False, forbid_unknown_fields=True):
     taker_side: str | None = None
     taker_outcome_side: str | None = None
     taker_book_side: Raw = UNUSED
-    is_block_trade: bool = False
+    is_block_trade: bool | None = None
     ts: Money | None = None
     ts_ms: Money | None = None
     yes_price: Money | None = None
@@ -173,6 +171,21 @@ class ErrorFrame(_Frame, tag="error"):
     msg: Raw = UNUSED
 
 
+class Unknown(Struct, gc=False):
+    """A frame of a type that we do not know: stored raw in the journal, counted, its `seq` respected."""
+
+    type: str
+    sid: int
+    seq: int
+
+
+class Unfit(Unknown, gc=False):
+    """A frame of a known type that is not as it should be; `market` is empty where it names none."""
+
+    market: str
+    why: str
+
+
 Lifecycle = LifecycleFrame | EventLifecycleFrame | EventFeeFrame
 Control = SubscribedFrame | OkFrame | UnsubscribedFrame | ErrorFrame
 Frame = DeltaFrame | SnapshotFrame | TradeFrame | TickerFrame | Lifecycle | Control
@@ -185,85 +198,3 @@ TYPES: dict[str, type[Struct]] = {
     )
 }
 """Wire name of each type we know → its frame."""
-
-
-class Unknown(Struct):
-    """A frame of a type that we do not know: stored raw in the journal, counted, its `seq` respected."""
-
-    type: str
-    sid: int
-    seq: int
-
-
-class Decoder:
-    """Frames → messages, with a census of what nobody has seen before."""
-
-    def __init__(self, census: Census) -> None:
-        self._census = census
-        self._kinds = dict(TYPES)
-        self._learn()
-
-    def _learn(self) -> None:
-        """Makes the strict decoder anew, with the fields that the census has learnt as unused ones."""
-        for name, kind in TYPES.items():
-            inner = {f.name: f.type for f in msgspec.structs.fields(kind)}.get("msg")
-            outer_new = self._census.fields_of(f"{name}.")
-            inner_new = self._census.fields_of(name)
-            made: Any = kind
-            if inner_new and isinstance(inner, type) and issubclass(inner, Struct):
-                made = _with(made, [("msg", _with(inner, [(new, Raw, UNUSED) for new in inner_new]))])
-            if outer_new:
-                made = _with(made, [(new, Raw, UNUSED) for new in outer_new])
-            self._kinds[name] = made
-        union: Any = None
-        for kind in self._kinds.values():
-            union = kind if union is None else union | kind
-        self._decoder = msgspec.json.Decoder(union)
-        self.decode: Callable[[bytes], Frame] = self._counted if self._census.fields else self._decoder.decode
-
-    def _counted(self, data: bytes) -> Frame:
-        """As the plain decoder, once there are learnt fields to count."""
-        message: Frame = self._decoder.decode(data)
-        self._census.seen(str(message.__struct_config__.tag), message)
-        return message
-
-    def odd(self, data: bytes) -> Any:
-        """What `decode` refused: the same frame with its new fields learnt, an `Unknown`, or WireError."""
-        thing = _json(data)
-        name = thing.get("type")
-        if not isinstance(name, str):
-            raise WireError("no type")
-        kind = TYPES.get(name)
-        if kind is None:
-            self._census.type(name)
-            return Unknown(name[:100], _whole(thing.get("sid"), 2**32), _whole(thing.get("seq"), 2**63))
-        inner = {f.name: f.type for f in msgspec.structs.fields(kind)}.get("msg")
-        new = self._census.field(f"{name}.", set(thing) - set(kind.__struct_fields__) - {"type"})
-        if isinstance(inner, type) and issubclass(inner, Struct) and isinstance(thing.get("msg"), dict):
-            new |= self._census.field(name, set(thing["msg"]) - set(inner.__struct_fields__))
-        if new:
-            self._learn()
-        try:
-            return self.decode(data)
-        except msgspec.DecodeError as error:
-            raise WireError(str(error)) from error
-
-
-def _with(kind: type[Struct], fields: list[Any]) -> Any:
-    return msgspec.defstruct(
-        kind.__name__, fields, bases=(kind,), kw_only=True, tag=kind.__struct_config__.tag, forbid_unknown_fields=True
-    )
-
-
-def _json(data: bytes) -> dict[str, Any]:
-    try:
-        thing = msgspec.json.decode(data.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(str(error)) from error
-    if not isinstance(thing, dict):
-        raise WireError("not a JSON object")
-    return thing
-
-
-def _whole(value: object, limit: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit else 0

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from kalshi_trio.errors import WireError
-from kalshi_trio.protocol.books import Books, ticker_of
 from kalshi_trio.protocol.columns import ROW
 from kalshi_trio.protocol.messages import Lifecycle, Ticker, Trade
-from kalshi_trio.protocol.numbers import COUNT_LIMIT_E2, NULL, TIME_LIMIT_MS
+from kalshi_trio.protocol.names import ticker_of
+from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.output import Output
+from kalshi_trio.protocol.values import Values
 
 _TRADE = ROW["trades"].pack
 _TICKER = ROW["tickers"].pack
@@ -21,52 +22,50 @@ _LIFECYCLE = ROW["lifecycle"].pack
 class Others:
     """Makes those rows; WireError where a frame is not what it says, and then no row."""
 
-    def __init__(self, out: Output, books: Books) -> None:
+    def __init__(self, out: Output, values: Values) -> None:
         self._out = out
-        self._prices = books.prices
-        self._counts = books.counts
-
-    def _price(self, text: str | None, cents: int | None) -> int:
-        if text is not None:
-            return self._prices[text]
-        if cents is not None and not 0 <= cents <= 10_000:
-            raise WireError(f"price {cents} cents")
-        return NULL if cents is None else cents * 100
-
-    def _count(self, text: str | None, whole: int | None = None) -> int:
-        if text is not None:
-            return self._counts[text]
-        if whole is not None and abs(whole) >= COUNT_LIMIT_E2 // 100:
-            raise WireError(f"count {whole}")
-        return NULL if whole is None else whole * 100
+        self._values = values
 
     def trade(self, msg: Trade) -> None:
         """A row of `trades`."""
-        out = self._out
-        yes = self._price(msg.yes_price_dollars, msg.yes_price)
-        no = self._price(msg.no_price_dollars, msg.no_price)
-        count = self._count(msg.count_fp, msg.count)
+        out, values = self._out, self._values
+        yes = values.price(msg.yes_price_dollars, msg.yes_price)
+        no = values.price(msg.no_price_dollars, msg.no_price)
+        count = values.count(msg.count_fp, msg.count)
         if NULL in (yes, no, count):
             raise WireError("a trade without price or count")
-        text = out.packed.text
-        out.packed.rows["trades"] += _TRADE(
-            *(out.frame, 0, out.ts_recv, _event_us(msg.ts_ms, msg.ts), out.connection, out.sid, out.seq),
-            *(text(ticker_of(msg.market_ticker)), text(msg.trade_id), yes, no, count),
-            *(text(msg.taker_outcome_side or msg.taker_side), msg.is_block_trade, False),
+        packed = out.packed
+        texts = packed.texts
+        packed.rows["trades"] += _TRADE(
+            out.frame,
+            0,
+            out.ts_recv,
+            values.milliseconds(msg.ts_ms, msg.ts),
+            out.connection,
+            out.sid,
+            out.seq,
+            texts[ticker_of(msg.market_ticker)],
+            texts[msg.trade_id],
+            yes,
+            no,
+            count,
+            packed.text(msg.taker_outcome_side or msg.taker_side),
+            msg.is_block_trade is True,
+            False,  # noqa: FBT003 -- the row's `fetched`
         )
 
     def ticker(self, msg: Ticker) -> None:
         """A row of `tickers`."""
-        out = self._out
+        out, values = self._out, self._values
         out.packed.rows["tickers"] += _TICKER(
-            *(out.frame, 0, out.ts_recv, _event_us(msg.ts_ms, msg.ts), out.connection, out.sid, out.seq),
-            out.packed.text(ticker_of(msg.market_ticker)),
-            self._price(msg.price_dollars, msg.price),
-            self._price(msg.yes_bid_dollars, msg.yes_bid),
-            self._price(msg.yes_ask_dollars, msg.yes_ask),
-            *(self._count(n) for n in (msg.yes_bid_size_fp, msg.yes_ask_size_fp, msg.last_trade_size_fp)),
-            self._count(msg.volume_fp, msg.volume),
-            self._count(msg.open_interest_fp, msg.open_interest),
+            *(out.frame, 0, out.ts_recv, values.milliseconds(msg.ts_ms, msg.ts), out.connection, out.sid, out.seq),
+            out.packed.texts[ticker_of(msg.market_ticker)],
+            values.price(msg.price_dollars, msg.price),
+            values.price(msg.yes_bid_dollars, msg.yes_bid),
+            values.price(msg.yes_ask_dollars, msg.yes_ask),
+            *(values.count(n) for n in (msg.yes_bid_size_fp, msg.yes_ask_size_fp, msg.last_trade_size_fp)),
+            values.count(msg.volume_fp, msg.volume),
+            values.count(msg.open_interest_fp, msg.open_interest),
             *(NULL if n is None else n for n in (msg.dollar_volume, msg.dollar_open_interest)),
         )
 
@@ -74,26 +73,22 @@ class Others:
         """A row of `lifecycle`: all markets', not only the chosen."""
         out = self._out
         payload = bytes(message.msg).decode()
-        fields = msgspec.json.decode(payload)
+        try:
+            fields = msgspec.json.decode(payload)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise WireError(str(error)) from error
         if not isinstance(fields, dict):
             raise WireError("a lifecycle message that is no object")
         text = out.packed.text
         out.packed.rows["lifecycle"] += _LIFECYCLE(
             *(out.frame, 0, out.ts_recv, NULL, out.connection, out.sid, out.seq),
             text(str(message.__struct_config__.tag)),
-            *(text(_text(fields, name)) for name in ("event_type", "market_ticker", "event_ticker")),
+            *(text(_name(fields, name)) for name in ("event_type", "market_ticker", "event_ticker")),
             text(payload),
         )
 
 
-def _text(fields: dict[str, Any], name: str) -> str | None:
+def _name(fields: dict[str, Any], name: str) -> str | None:
+    """A type or a ticker, None where there is none."""
     value = fields.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _event_us(ts_ms: int | None, ts: int | None) -> int:
-    """Milliseconds where they are given, else seconds; 0 means none. WireError past the year 9999."""
-    us = ts_ms * 1000 if ts_ms else (ts or 0) * 1_000_000
-    if not 0 <= us < TIME_LIMIT_MS * 1000:
-        raise WireError(f"time {us} µs")
-    return us or NULL
+    return ticker_of(value) if isinstance(value, str) and value else None

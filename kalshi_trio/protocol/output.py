@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from kalshi_trio.protocol.book import Top
+from kalshi_trio.protocol.book import ONE_DOLLAR_E4
 from kalshi_trio.protocol.columns import ROW, Packed
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.signals import Notice, Signal
+from kalshi_trio.protocol.state import Gap, Market
 
 _TOP = ROW["top_of_book"].pack
 _GAP = ROW["gaps"].pack
@@ -27,7 +28,7 @@ class Output:
         self.seq = 0
         self.stale = False
         """The frame's sequence number came before: it is stored, and changes no book."""
-        self._tops = (0, 0)
+        self._top_of = self._top_rows = 0
         self._gaps = (0, 0)
 
     def info(self, text: str) -> None:
@@ -38,48 +39,46 @@ class Output:
         """A line about something that went wrong and was dealt with."""
         self.notices.append(Notice(logging.WARNING, text))
 
-    def top(self, market: str, about: tuple[int, int, int], top: Top, *, valid: bool) -> None:
-        """A row of `top_of_book`; `about`: frame and receipt of the last change, and the exchange's instant."""
-        row = self._tops[1] + 1 if self._tops[0] == self.frame else 0
-        self._tops = (self.frame, row)
-        frame, ts_recv, instant_us = about
-        bid, bid_size, ask, ask_size = top
-        self.packed.tops += _TOP(
+    def top(self, market: Market, best: tuple[int, int, int, int]) -> None:
+        """A row of `top_of_book`: the best bids as in `Book.best`, as they stood when the market's instant ended."""
+        yes, yes_e2, no, no_e2 = best
+        packed = self.packed
+        packed.tops += _TOP(
             self.frame,
-            row,
+            self._top_row(),
             self.ts_recv,
-            instant_us,
+            market.last_us,
             self.connection,
             self.sid,
             self.seq,
-            self.packed.texts[market],
-            frame,
-            ts_recv,
-            NULL if bid is None else bid,
-            NULL if bid_size is None else bid_size,
-            NULL if ask is None else ask,
-            NULL if ask_size is None else ask_size,
-            valid,
+            packed.texts[market.ticker],
+            market.last_frame,
+            market.last_ts_recv,
+            yes or NULL,
+            yes_e2 or NULL,
+            ONE_DOLLAR_E4 - no if no else NULL,
+            no_e2 or NULL,
+            True,  # noqa: FBT003 -- the row's `valid`
         )
 
-    def gap(  # noqa: PLR0913 -- a row has as many columns
-        self,
-        event: str,
-        frame: int,
-        cause: str,
-        channel: str | None,
-        expected: int,
-        got: int,
-        markets: tuple[str, ...],
-        opened_at: int,
-        healed_at: int = NULL,
-    ) -> None:
-        """A row of `gaps`."""
+    def no_top(self, market: Market) -> None:
+        """A row that says that from this record on the market has no book to be trusted."""
+        self.packed.tops += _TOP(
+            *(self.frame, self._top_row(), self.ts_recv, NULL, self.connection, self.sid, self.seq),
+            *(self.packed.texts[market.ticker], self.frame, self.ts_recv, NULL, NULL, NULL, NULL, False),
+        )
+
+    def _top_row(self) -> int:
+        self._top_of, self._top_rows = self.frame, self._top_rows + 1 if self._top_of == self.frame else 0
+        return self._top_rows
+
+    def gap(self, event: str, gap: Gap, markets: tuple[str, ...], healed_at: int = NULL) -> None:
+        """A row of `gaps`: what became of this hole for these markets."""
         row = self._gaps[1] + 1 if self._gaps[0] == self.frame else 0
         self._gaps = (self.frame, row)
         text = self.packed.text
         self.packed.rows["gaps"] += _GAP(
             *(self.frame, row, self.ts_recv, NULL, self.connection, self.sid, self.seq),
-            *(text(event), frame, text(cause), text(channel), expected, got),
-            *(self.packed.lists[markets], opened_at, healed_at),
+            *(text(event), gap.frame, text(gap.cause), text(gap.channel), gap.expected, gap.got),
+            *(self.packed.lists[markets], gap.opened_at, healed_at),
         )

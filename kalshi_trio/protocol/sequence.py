@@ -15,14 +15,11 @@ OWN_IDS = 1_000_001
 """Our commands have ids from here on, so that replies inside a played recording are not taken for ours."""
 
 _CHANNELS = {
-    "orderbook_snapshot": BOOK_CHANNEL,
-    "orderbook_delta": BOOK_CHANNEL,
-    "trade": "trade",
-    "ticker": "ticker",
-    "market_lifecycle_v2": "market_lifecycle_v2",
-    "event_lifecycle": "market_lifecycle_v2",
-    "event_fee_update": "market_lifecycle_v2",
+    **dict.fromkeys(("orderbook_snapshot", "orderbook_delta"), BOOK_CHANNEL),
+    **{name: name for name in ("trade", "ticker", "market_lifecycle_v2")},
+    **dict.fromkeys(("event_lifecycle", "event_fee_update"), "market_lifecycle_v2"),
 }
+"""Type of message → its channel; replies and unknown messages do not tell."""
 
 
 class Sequences:
@@ -35,40 +32,33 @@ class Sequences:
         self._books = books
 
     def judge(self, subs: dict[int, Subscription], sub: Subscription | None, frame: Frame | Unknown) -> Subscription:
-        """Opens the hole that this frame shows, if any; says in `out.stale` whether the frame came before.
+        """Opens the hole that this frame shows, if any; says in `out.stale` whether its number came before.
 
-        The answer to our own get_snapshot is never stale: no capture has shown that its number continues the run.
+        The answer to our own get_snapshot is never stale and shows no hole: no capture has told whether its number
+        continues the run, so the run goes on as if it had none, unless it is simply the next.
         """
-        own = isinstance(frame, SnapshotFrame) and frame.id >= OWN_IDS
         if sub is None:
-            sub = Subscription(self._out.connection, frame.sid)
-            if frame.sid:
-                subs[frame.sid] = sub
-        channel = _CHANNELS.get(frame.type if isinstance(frame, Unknown) else str(frame.__struct_config__.tag))
-        if not sub.channel and channel:
-            sub.channel = channel
+            sub = subs[frame.sid] = Subscription(self._out.connection, frame.sid)
+        if not sub.channel:
+            name = frame.type if isinstance(frame, Unknown) else str(frame.__struct_config__.tag)
+            sub.channel = _CHANNELS.get(name, "")
         expected, got = sub.seq + 1, frame.seq
-        if got == 0:
+        if not got or not frame.sid:
             return sub
         if got == expected:
             sub.seq = got
-        elif own:
-            sub.seq = max(sub.seq, got) if got > expected else sub.seq
-        elif expected == 1:
-            sub.seq = got
-            self._hole(sub, "joined_late", expected, got)
-        else:
+        elif not (isinstance(frame, SnapshotFrame) and frame.id >= OWN_IDS):
             self._out.stale = got < expected
             sub.seq = max(sub.seq, got)
-            self._out.warn(
-                f"Sequence gap on {sub.channel or 'an unknown channel'} (sid={sub.sid}): expected {expected}, got {got}"
-            )
-            self._hole(sub, "sequence", expected, got)
+            self._hole(sub, expected, got)
         return sub
 
-    def _hole(self, sub: Subscription, cause: str, expected: int, got: int) -> None:
+    def _hole(self, sub: Subscription, expected: int, got: int) -> None:
+        cause = "joined_late" if expected == 1 else "sequence"
+        said = "Joined late" if expected == 1 else "Sequence gap"
+        self._out.warn(f"{said} on {sub.channel or 'a channel'} (sid={sub.sid}): expected {expected}, got {got}")
         if sub.channel == BOOK_CHANNEL:
-            markets = self._books.of(sub.connection, sub.sid)
-            self._books.lose(markets, cause, sub.connection, sub.sid, expected, got)
+            markets = self._books.concerned(sub.connection, sub.sid)
+            self._books.lose(markets, cause, sub.connection, sub.sid, (expected, got))
         else:
-            self._gaps.open(cause, sub.channel or None, list(self._state.wanted), expected, got)
+            self._gaps.open(cause, sub.channel or None, self._state.wanted, (expected, got))

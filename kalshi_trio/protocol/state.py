@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, field
+from dataclasses import dataclass, field
 
 from kalshi_trio.protocol.book import Book
 from kalshi_trio.protocol.census import Census
 from kalshi_trio.protocol.numbers import NULL
 
 
-class Market(Struct):
+@dataclass(slots=True)
+class Market:
     """One market's book and what was said of it.
 
-    `valid`: whole and in sequence. `anchored`: had a snapshot on the connection that is still open. `touched` and the
-    `last_` fields belong to the instant that is not over; `said` is the last top of book that made a row.
+    `home`: key of the subscription that its book (or its first delta without one) came from. `anchored`: had a snapshot
+    on that connection, which is still open. `valid`: whole and in sequence. `touched` (waits in the subscription's
+    `pending`) and the `last_` fields belong to the instant that is not over; `said`: the best bids, as in `Book.best`,
+    of the last top of book that made a row, None where that row said that there is no valid book.
     """
 
     ticker: str
     book: Book = field(default_factory=Book)
-    connection: int = 0
-    sid: int = 0
+    home: int = 0
     anchored: bool = False
     valid: bool = False
     touched: bool = False
@@ -35,31 +37,40 @@ class Market(Struct):
     lost: int = 0
 
 
-class Subscription(Struct):
-    """One sid of one connection. `seq` is the last one seen; `pending` are the markets touched since `instant_us`."""
+@dataclass(slots=True)
+class Subscription:
+    """One sid of one connection. `seq` is the last one seen; `pending` are the markets touched since `instant_us`.
+
+    `key` tells it from all others of the session.
+    """
 
     connection: int
     sid: int
     channel: str = ""
     seq: int = 0
-    instant_us: int = NULL
+    instant_us: int = 0
     pending: list[str] = field(default_factory=list)
+    key: int = 0
+
+    def __post_init__(self) -> None:
+        self.key = self.connection << 32 | self.sid
 
 
-class Gap(Struct):
+@dataclass(slots=True)
+class Gap:
     """A hole that is not healed yet for `markets`."""
 
     frame: int
     cause: str
     opened_at: int
-    markets: list[str]
-    connection: int = 0
+    markets: dict[str, None]
     channel: str | None = None
     expected: int = NULL
     got: int = NULL
 
 
-class Tally(Struct):
+@dataclass(slots=True)
+class Tally:
     """Data frames by what became of them; `others` counts the readable frames that are neither delta nor snapshot."""
 
     received: int = 0
@@ -82,7 +93,8 @@ class Tally(Struct):
         return {name: n for name, n in sorted((books | self.others).items()) if n}
 
 
-class State(Struct):
+@dataclass(slots=True)
+class State:
     """The builder between two records."""
 
     session: str

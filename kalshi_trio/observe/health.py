@@ -1,0 +1,156 @@
+"""Is the recorder well? It says how it is once a second; `health` reads that, and names what is wrong.
+
+Well means that events flow: connected, frames or pongs recent, the journal writing, every sink within bounds. A database
+that answers says nothing of that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from kalshi_trio.observe.stats import Stats
+
+EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds past which something is wrong."""
+
+    status: float = 10.0
+    sign_of_life: float = 40.0
+    """A frame or a pong: pings go out every 10 s and may take 20."""
+    connecting: float = 60.0
+    journal: float = 5.0
+    sink: float = 300.0
+
+
+def status_of(stats: Stats, wall_ns: int, mono_ns: int) -> dict[str, Any]:
+    """What is written once a second; ages in seconds, null for never."""
+
+    def age(then_ns: int) -> float | None:
+        return round((mono_ns - then_ns) / 1e9, 3) if then_ns else None
+
+    feed, journal, builder = stats.feed, stats.journal, stats.builder
+    return {
+        "session": stats.session,
+        "at_ns": wall_ns,
+        "running": age(stats.started_mono_ns),
+        "feed": {
+            "state": feed.state,
+            "url": feed.url,
+            "received": feed.received,
+            "last_frame": age(feed.last_frame_mono_ns),
+            "last_pong": age(feed.last_pong_mono_ns),
+            "reconnects": feed.reconnects,
+            "error": feed.last_error,
+        },
+        "journal": {
+            "last_frame": journal.last_frame,
+            "durable_frame": journal.durable_frame,
+            "last_fsync": age(journal.last_fsync_mono_ns),
+            "error": journal.error,
+        },
+        "builder": {"frame": builder.frame, "gaps_opened": builder.gaps_opened, "books_valid": builder.books_valid},
+        "sinks": {
+            name: {
+                "state": sink.state,
+                "through": sink.through,
+                "pending_rows": sink.pending_rows,
+                "last_stored": age(sink.last_stored_mono_ns),
+                "error": sink.last_error,
+            }
+            for name, sink in stats.sinks.items()
+        },
+    }
+
+
+def judge(status: dict[str, Any], now_ns: int, bounds: Bounds) -> list[str]:
+    """What is wrong, in words; empty if all is well."""
+    silent = (now_ns - status["at_ns"]) / 1e9
+    if silent > bounds.status:
+        return [f"the recorder has not said how it is for {silent:.0f}s: it hangs, or was killed"]
+    return [*_feed(status, bounds), *_journal(status, bounds), *_sinks(status, bounds)]
+
+
+def _feed(status: dict[str, Any], bounds: Bounds) -> list[str]:
+    feed = status["feed"]
+    if feed["state"] != "connected":
+        if status["running"] < bounds.connecting and not feed["error"]:
+            return []
+        return [f"not connected ({feed['state']}): {feed['error'] or 'the exchange does not answer'}"]
+    signs = [age for age in (feed["last_frame"], feed["last_pong"]) if age is not None]
+    if min(signs, default=0.0) > bounds.sign_of_life:
+        return [f"no frame and no pong for {min(signs):.0f}s"]
+    return []
+
+
+def _journal(status: dict[str, Any], bounds: Bounds) -> list[str]:
+    journal = status["journal"]
+    if journal["error"]:
+        return [f"the journal cannot be written: {journal['error']}"]
+    waits = journal["last_frame"] - journal["durable_frame"]
+    if waits and (journal["last_fsync"] or status["running"]) > bounds.journal:
+        return [f"the journal is behind: {waits} records wait, last fsync {journal['last_fsync']}s ago"]
+    return []
+
+
+def _sinks(status: dict[str, Any], bounds: Bounds) -> list[str]:
+    wrong = []
+    durable = status["journal"]["durable_frame"]
+    for name, sink in status["sinks"].items():
+        stored = sink["last_stored"] if sink["last_stored"] is not None else status["running"]
+        if sink["state"] in ("retrying", "refused"):
+            wrong.append(f"{name} is {sink['state']}: {sink['error']}")
+        elif sink["through"] < durable and stored > bounds.sink:
+            wrong.append(f"{name} is behind: frame {sink['through']} of {durable}, nothing stored for {stored:.0f}s")
+    return wrong
+
+
+async def publish_status(
+    stats: Stats,
+    path: Path,
+    wall_ns: Callable[[], int] = time.time_ns,
+    mono_ns: Callable[[], int] = time.monotonic_ns,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Writes the status at once and then every second, until cancelled; then it goes. A disk that refuses is no matter."""
+    task_status.started()
+    try:
+        while True:
+            _write(path, status_of(stats, wall_ns(), mono_ns()))
+            await trio.sleep(EVERY)
+    finally:
+        _forget(path)
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def _write(path: Path, status: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".json.tmp")
+    try:
+        temporary.write_text(json.dumps(status))
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
+def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:
+    """The status of the recorder that holds `data`, and what is wrong with it."""
+    try:
+        status = json.loads((data / "status.json").read_text())
+        return status, judge(status, now_ns, bounds or Bounds())
+    except FileNotFoundError:
+        return None, [f"no recorder runs in {data}"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return None, [f"{data / 'status.json'} cannot be read: {error}"]

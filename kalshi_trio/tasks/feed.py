@@ -1,0 +1,245 @@
+"""The feed: connection after connection until it is stopped. What comes is appended to the journal and not looked at.
+
+Each connection has a number of its own, from 1. The journal gets what was received and, as records of kind
+`connection`, each opening, each handshake done and each end with its reason: an end that nobody here wanted is a hole.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from kalshi_trio.errors import FeedLost
+from kalshi_trio.logging_config import get_logger
+from kalshi_trio.observe.stats import FeedStats
+from kalshi_trio.protocol.links import Command, Down, Link, Order, Up
+from kalshi_trio.protocol.records import Kind, Records
+from kalshi_trio.protocol.retry import waits
+from kalshi_trio.transport.dial import dialer
+from kalshi_trio.transport.endpoint import Dial, Endpoint
+from kalshi_trio.transport.keepalive import keep_alive
+from kalshi_trio.transport.opening import Opener
+from kalshi_trio.transport.seam import Arrival, Clock, Connection, Transport
+from kalshi_trio.transport.until import until
+
+log = get_logger(__name__)
+
+SEND_SECONDS = 20.0
+CLOSE_SECONDS = 2.0
+ROOM_SECONDS = 5.0
+"""How long the journal's disk may hold up reading before the connection is given up."""
+STALLED_SECONDS = 0.1
+HEALTHY_SECONDS = 60.0
+"""A connection that lived so long was no part of a storm: waits start small again."""
+
+
+class Frames(Protocol):
+    """What the feed needs of the journal."""
+
+    unwritable_since: float | None
+
+    def append(self, kind: Kind, connection: int, ts_recv: int, mono_ns: int, data: list[bytes]) -> Records:
+        """Takes records; never waits."""
+
+    async def room(self) -> None:
+        """Waits while too much waits for the disk."""
+
+
+@dataclass(slots=True)
+class Feed:
+    """Run it once. `sign` is asked for an endpoint with fresh headers, at that many Unix milliseconds, a connection.
+
+    `stop` is called when `frames` data frames are in the journal; no more than those will be. `stopping` ends the feed.
+    """
+
+    sign: Callable[[int], Endpoint]
+    url: str
+    journal: Frames
+    stopping: trio.Event
+    stop: Callable[[str], None]
+    links: trio.MemorySendChannel[Link]
+    orders: trio.MemoryReceiveChannel[Order]
+    stats: FeedStats
+    transport: Transport = "tap"
+    frames: int | None = None
+    dial: Dial | None = None
+    clock: Clock = field(default_factory=Clock)
+    random: Callable[[], float] = random.random
+    _number: int = 0
+    _opened_at: float = 0.0
+    _gave_up: bool = False
+
+    async def run(self) -> None:
+        """Until `stopping` is set and all that was received before is in the journal; then closes its channels.
+
+        Raises KeyRefused, in a group. What only a new connection can cure is cured by one.
+        """
+        self.stats.url = Endpoint(self.url).shown
+        pauses = waits(self.random)
+        with self.links, self.orders:
+            while not self.stopping.is_set():
+                lost = await self._connection()
+                if lost is None:
+                    continue
+                if self._opened_at and trio.current_time() - self._opened_at >= HEALTHY_SECONDS:
+                    pauses = waits(self.random)
+                await self._pause(lost, next(pauses))
+        self.stats.state = "stopped"
+
+    async def _pause(self, lost: FeedLost, pause: float) -> None:
+        """Waits before the next try, and for room in the journal, unless it is to stop."""
+        pause = max(pause, lost.wait)
+        log.warning("WebSocket connection closed, reconnecting in %.1fs: %s", pause, lost)
+        self.stats.state, self.stats.last_error = "waiting", str(lost)
+        self.stats.reconnects += 1
+        async with until(self.stopping, "stopping"):
+            await trio.sleep(pause)
+            await self.journal.room()
+
+    async def _connection(self) -> FeedLost | None:
+        """One connection, from its opening to its end; what ended it, None if that was our wish."""
+        self._number += 1
+        self._opened_at, self._gave_up = 0.0, False
+        self.stats.connection, self.stats.state = self._number, "connecting"
+        log.info("Connecting to %s", self.stats.url)
+        self._note("connection", {"event": "opening", "url": self.stats.url, "transport": self.transport})
+        lost: FeedLost | None = None
+        with self._closing() as end:
+            try:
+                async with trio.open_nursery() as nursery:
+                    lost = await self._live(nursery)
+                    nursery.cancel_scope.cancel(reason="the connection is over")
+            except* FeedLost as group:
+                lost = _first(group)
+            end.append(lost)
+        if self._opened_at:
+            await self.links.send(Down(self._number))
+        return None if self.stopping.is_set() else lost
+
+    @contextmanager
+    def _closing(self) -> Iterator[list[FeedLost | None]]:
+        """Records the connection's end, however it comes."""
+        end: list[FeedLost | None] = []
+        try:
+            yield end
+        finally:
+            lost = end[0] if end else None
+            event = {"event": "closed", "reason": str(lost or "stopped")[:300], "final": self.stopping.is_set()}
+            self._note("connection", event | {"cause": lost.cause if lost else "reconnect"})
+
+    async def _live(self, nursery: trio.Nursery) -> FeedLost | None:
+        connection: Connection | None = None
+        async with until(self.stopping, "stopping"):
+            endpoint = self.sign(self.clock.wall_ns() // 1_000_000)
+            opener = Opener(self.dial or dialer(self.transport), self.transport, self.clock)
+            connection = await nursery.start(opener.hold, endpoint)
+        if connection is None:
+            return None
+        try:
+            self._opened(connection)
+            await self.links.send(Up(self._number))
+            nursery.start_soon(keep_alive, connection, self._ponged)
+            nursery.start_soon(self._obey, connection)
+            nursery.start_soon(self._hang_up, connection)
+            return await self._read(connection)
+        finally:
+            for arrival in connection.rest():
+                self._take(arrival)
+
+    def _opened(self, connection: Connection) -> None:
+        self._opened_at = trio.current_time()
+        self.stats.state = "connected"
+        self._ponged()
+        self._note("connection", {"event": "open", "transport": self.transport, "date": connection.date})
+        log.info("Connected to Kalshi WebSocket")
+
+    def _ponged(self) -> None:
+        self.stats.last_pong_mono_ns = self.clock.mono_ns()
+
+    async def _read(self, connection: Connection) -> FeedLost:
+        """Takes, appends, and looks whether there is room, until the connection is over and all of it is taken."""
+        while True:
+            try:
+                arrival = await connection.receive()
+            except FeedLost as lost:
+                return lost
+            self._take(arrival)
+            if not self._gave_up and not await self._room():
+                self._gave_up = True
+                cause = "stall" if self.journal.unwritable_since is None else "unwritable"
+                why = f"the journal's disk took nothing for {ROOM_SECONDS:g}s"
+                await connection.abort(FeedLost(why, cause=cause))
+
+    def _take(self, arrival: Arrival) -> None:
+        frames = arrival.frames
+        if self.frames is not None:
+            left = self.frames - self.stats.received
+            frames = frames[:left]
+            if not frames:
+                return
+            if len(frames) == left:
+                self.stop(f"{self.frames} frames received")
+        self.journal.append("frame", self._number, arrival.ts_recv, arrival.mono_ns, frames)
+        self.stats.received += len(frames)
+        self.stats.received_bytes += sum(map(len, frames))
+        self.stats.last_frame_mono_ns = arrival.mono_ns
+
+    async def _room(self) -> bool:
+        """Whether the journal has room; a wait that is worth it is recorded."""
+        since = trio.current_time()
+        with trio.move_on_after(ROOM_SECONDS) as patience:
+            await self.journal.room()
+        seconds = trio.current_time() - since
+        if seconds >= STALLED_SECONDS:
+            self.stats.stalls += 1
+            self._note("stall" if self.journal.unwritable_since is None else "unwritable", {"seconds": seconds})
+            log.warning("Reading stood still for %.1fs: the journal's disk is behind", seconds)
+        return not patience.cancelled_caught
+
+    async def _obey(self, connection: Connection) -> None:
+        """Does what the subscriber orders; orders for older connections are void."""
+        async for order in self.orders:
+            if order.connection != self._number:
+                continue
+            if isinstance(order, Command):
+                await self._send(connection, order.text)
+            else:
+                await connection.abort(FeedLost(order.reason))
+
+    async def _send(self, connection: Connection, text: str) -> None:
+        """Sends a command, which is in the journal before its first byte is out."""
+        self._append("command", text.encode())
+        try:
+            with trio.fail_after(SEND_SECONDS):
+                await connection.send(text)
+        except trio.TooSlowError:
+            await connection.abort(FeedLost(f"a command was not taken within {SEND_SECONDS:g}s"))
+        except FeedLost as lost:
+            log.debug("Not sent, since the connection is over (%s): %s", lost, text[:200])
+
+    async def _hang_up(self, connection: Connection) -> None:
+        """Says goodbye when it is time; `_read` goes on until all is taken."""
+        await self.stopping.wait()
+        with trio.move_on_after(CLOSE_SECONDS):
+            await connection.aclose()
+        await connection.abort(FeedLost("stopped"))
+
+    def _note(self, kind: Kind, event: dict[str, object]) -> None:
+        self._append(kind, json.dumps(event).encode())
+
+    def _append(self, kind: Kind, data: bytes) -> None:
+        self.journal.append(kind, self._number, self.clock.wall_ns(), self.clock.mono_ns(), [data])
+
+
+def _first(group: BaseExceptionGroup[FeedLost]) -> FeedLost:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, FeedLost)  # noqa: S101 -- a group of them holds nothing else
+    return error

@@ -1,0 +1,76 @@
+"""Where to connect, and what opens the bytes to there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import trio
+
+from kalshi_trio.errors import ConfigError
+
+
+class Endpoint(NamedTuple):
+    """A websocket's URL and the headers to ask for it with; its repr shows neither headers nor credentials."""
+
+    url: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.shown!r})"
+
+    @property
+    def parts(self) -> SplitResult:
+        """The URL in parts; ConfigError where it is no websocket's."""
+        try:
+            parts = urlsplit(self.url)
+            usable = parts.scheme in ("ws", "wss") and parts.hostname is not None and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigError("The websocket's URL must look like wss://host[:port]/path: see KALSHI_WS_URL")
+        return parts
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is wanted."""
+        return self.parts.scheme == "wss"
+
+    @property
+    def host(self) -> str:
+        """The name or address to connect to."""
+        return self.parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port to connect to."""
+        return self.parts.port or (443 if self.secure else 80)
+
+    @property
+    def host_header(self) -> str:
+        """`Host`, with the port where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.parts.port in (None, 80, 443) else f"{host}:{self.parts.port}"
+
+    @property
+    def path(self) -> str:
+        """What is signed: the path without the query."""
+        return self.parts.path or "/"
+
+    @property
+    def resource(self) -> str:
+        """What is asked for: path and query."""
+        return self.path + (f"?{self.parts.query}" if self.parts.query else "")
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be recorded and logged: without user, password and query."""
+        return f"{self.parts.scheme}://{self.host_header}{self.path}"
+
+
+Dial = Callable[[Endpoint], Awaitable[trio.abc.Stream]]
+"""Opens the byte stream to an endpoint, TLS included; raises OSError, ssl.SSLError or what Trio says of broken streams.
+
+Cancelling it leaves nothing open.
+"""
