@@ -8,12 +8,15 @@ from functools import partial
 from pathlib import Path
 
 import trio
+from rich.console import Console
 
 from kalshi_trio.demo import demo, signed
 from kalshi_trio.errors import UserError
+from kalshi_trio.observe.queries import ask_clickhouse, ask_parquet, show
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.recording import Recording, record
 from kalshi_trio.settings import Settings
+from kalshi_trio.sinks.clickhouse import Embedded
 from kalshi_trio.transport.key import load_signer
 
 
@@ -30,7 +33,23 @@ def run_record(settings: Settings) -> int:
 def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
     """Records the simulated exchange and shows what was stored."""
     pace = None if speed == "max" else float(speed)
-    return _code(_run(partial(demo, settings, speed=pace, recording=recording, console=Terminal())))
+    done = _run(partial(demo, settings, speed=pace, recording=recording, console=Terminal()))
+    if not done.interrupted:
+        _ask(done)
+    return _code(done)
+
+
+def _ask(done: Recording) -> None:
+    """A few questions to what was just stored, with the words in which anybody can ask them again."""
+    settings, session = done.settings, done.name.session
+    answers = ask_parquet(settings.parquet_folder, session) if settings.parquet else []
+    if settings.clickhouse and not settings.clickhouse_url:
+        place = Embedded(settings.data_dir / "clickhouse")
+        try:
+            answers += ask_clickhouse(place.connect(), settings.clickhouse_database, session)
+        finally:
+            place.close()
+    show(answers, Console())
 
 
 def _run(main: Callable[[], Awaitable[Recording]]) -> Recording:

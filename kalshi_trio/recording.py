@@ -15,7 +15,7 @@ from kalshi_trio.errors import ConfigError, KeyRefused
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, new_name
 from kalshi_trio.journal.manifest import Manifest, Verdict
-from kalshi_trio.journal.sinks_report import Stored, write_report
+from kalshi_trio.journal.sinks_report import Report, Stored, write_report
 from kalshi_trio.journal.writer import Journal, Limits
 from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
 from kalshi_trio.observe.console import live_view
@@ -23,6 +23,7 @@ from kalshi_trio.observe.health import publish_status
 from kalshi_trio.observe.lateness import Lateness
 from kalshi_trio.observe.picture import Bound
 from kalshi_trio.observe.stats import Stats
+from kalshi_trio.observe.summary import Ending, say_summary
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.pipeline import Pipeline
 from kalshi_trio.protocol.builder import Builder
@@ -31,7 +32,7 @@ from kalshi_trio.protocol.signals import Signal
 from kalshi_trio.protocol.subscriptions import Subscriptions
 from kalshi_trio.sealing import Sealer, time_text, verdict_of
 from kalshi_trio.session import Session, open_session, watch_signals
-from kalshi_trio.settings import Settings
+from kalshi_trio.settings import Settings, masked
 from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
 from kalshi_trio.tasks.feed import Feed
 from kalshi_trio.tasks.subscriber import run_subscriber
@@ -137,7 +138,14 @@ class _Run:
             session.stop("the recording is over")
         self._recording.interrupted = session.interrupted
         if self._journal.ended:
-            await Door().run(self._seal, sealer)
+            report = await Door().run(self._seal, sealer)
+            seconds = (time.monotonic_ns() - self._recording.stats.started_mono_ns) / 1e9
+            places = {
+                "journal": str(self._name.folder),
+                **{sink.store.name: _place(settings, sink.store.name) for sink in self._sinks},
+                "logs": str(settings.log_dir),
+            }
+            say_summary(Ending(sealer.manifest, report, seconds, session.diary, places), self._console or Terminal())
         if self._refused is not None:
             raise self._refused
 
@@ -217,7 +225,7 @@ class _Run:
             for sink in self._sinks:
                 await sink.door.run(sink.store.close)
 
-    def _seal(self, sealer: Sealer) -> None:
+    def _seal(self, sealer: Sealer) -> Report:
         stats, state = self._recording.stats, self._builder.state
         stats.lateness_ms = self._lateness.summary()
         sealer.finish(state, self._recording.verdict, self._journal.disk.closed, stats.lateness_ms)
@@ -232,27 +240,19 @@ class _Run:
             for sink in self._sinks
         }
         write_report(self._name.folder, report)
-        log.info("%s", tally_line(sealer.manifest, report))
-
-
-def tally_line(manifest: Manifest, report: dict[str, dict[str, Stored]]) -> str:
-    """What was received and what became of it, all tables together for each sink."""
-    tally = manifest.tally
-    frames = f"received {tally.received} = journalled {tally.journalled} = decoded {tally.decoded}"
-    frames += f" + control {tally.control} + unknown {tally.unknown} + refused {tally.refused}"
-    labels = {"clickhouse": "ClickHouse", "parquet": "Parquet"}
-    sinks = [
-        f"{label} {sum(t.stored for t in report[name].values())} rows, {sum(t.pending for t in report[name].values())} pending"
-        for name, label in labels.items()
-        if name in report
-    ]
-    return "Tally: " + "; ".join([frames, *sinks])
+        return report
 
 
 def _bound(settings: Settings) -> Bound | None:
     if settings.seconds or settings.frames:
         return Bound(settings.seconds or 0.0, settings.frames or 0)
     return None
+
+
+def _place(settings: Settings, sink: str) -> str:
+    if sink == "Parquet":
+        return str(settings.parquet_folder)
+    return masked(settings.clickhouse_url) if settings.clickhouse_url else str(settings.data_dir / "clickhouse")
 
 
 def _flat(value: object) -> str:
