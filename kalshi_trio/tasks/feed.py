@@ -72,7 +72,7 @@ class Feed:
     clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
     _number: int = 0
-    _opened_at: float = 0.0
+    _opened_at: float | None = None
     _gave_up: bool = False
 
     async def run(self) -> None:
@@ -87,7 +87,7 @@ class Feed:
                 lost = await self._connection()
                 if lost is None:
                     continue
-                if self._opened_at and trio.current_time() - self._opened_at >= HEALTHY_SECONDS:
+                if self._opened_at is not None and trio.current_time() - self._opened_at >= HEALTHY_SECONDS:
                     pauses = waits(self.random)
                 await self._pause(lost, next(pauses))
         self.stats.state = "stopped"
@@ -105,7 +105,7 @@ class Feed:
     async def _connection(self) -> FeedLost | None:
         """One connection, from its opening to its end; what ended it, None if that was our wish."""
         self._number += 1
-        self._opened_at, self._gave_up = 0.0, False
+        self._opened_at, self._gave_up = None, False
         self.stats.connection, self.stats.state = self._number, "connecting"
         log.info("Connecting to %s", self.stats.url)
         self._note("connection", {"event": "opening", "url": self.stats.url, "transport": self.transport})
@@ -118,7 +118,7 @@ class Feed:
             except* FeedLost as group:
                 lost = _first(group)
             end.append(lost)
-        if self._opened_at:
+        if self._opened_at is not None:
             await self.links.send(Down(self._number))
         return None if self.stopping.is_set() else lost
 
@@ -146,8 +146,12 @@ class Feed:
             await self.links.send(Up(self._number))
             nursery.start_soon(keep_alive, connection, self._ponged)
             nursery.start_soon(self._obey, connection)
-            nursery.start_soon(self._hang_up, connection)
-            return await self._read(connection)
+            async with trio.open_nursery() as leaving:
+                leaving.start_soon(self._hang_up, connection)
+                lost = await self._read(connection)
+                if not self.stopping.is_set():
+                    leaving.cancel_scope.cancel(reason="the connection is over")
+            return lost
         finally:
             for arrival in connection.rest():
                 self._take(arrival)
@@ -224,7 +228,7 @@ class Feed:
             log.debug("Not sent, since the connection is over (%s): %s", lost, text[:200])
 
     async def _hang_up(self, connection: Connection) -> None:
-        """Says goodbye when it is time; `_read` goes on until all is taken."""
+        """Says goodbye when it is time, upon which `_read` takes what had come and ends."""
         await self.stopping.wait()
         with trio.move_on_after(CLOSE_SECONDS):
             await connection.aclose()

@@ -89,9 +89,12 @@ class FrameTap(trio.abc.Stream):
         self._returned.set()
 
     async def _until_returned(self) -> None:
-        while self._above:
-            self._returned = trio.Event()
-            await self._returned.wait()
+        """It comes at once, or never: then trio-websocket has dropped it and is ending, so all else is for it to see."""
+        with trio.move_on_after(STALL_SECONDS):
+            while self._above:
+                self._returned = trio.Event()
+                await self._returned.wait()
+        self._splitter.broken = self._above
 
     async def _give_up(self) -> None:
         why = f"nobody took the frames for {STALL_SECONDS:g}s"

@@ -6,8 +6,8 @@ whole unmasked text or binary frame. All else goes up untouched, header and all,
 * control frames, one by one;
 * messages that wsproto must judge, fragmented or oversized; behind such a one cutting stops (`waiting`) until `resume`
   says that it has been dealt with, so that nothing overtakes it;
-* and, from the first frame on that breaks a rule (masked, reserved bits, unknown opcode, stray continuation, bad
-  control frame) or closes, everything, for good.
+* and, from the first frame on that breaks a rule (masked, reserved bits, unknown opcode, needlessly long length,
+  stray continuation, bad control frame) or closes, everything, for good.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _LARGEST_HEADER = 10
 
 
 class Header(NamedTuple):
-    """A frame's first byte, its payload's length, where the payload begins and the whole ends, and whether masked."""
+    """A frame's first byte, the lengths of header and payload, where it stops, and whether it is masked."""
 
     first: int
+    header: int
     length: int
-    start: int
     stop: int
     masked: bool
 
@@ -96,13 +96,17 @@ class Splitter:
                 if length == 126 and size - at >= 4:
                     length = buffer[at + 2] << 8 | buffer[at + 3]
                     start = at + 4
+                    least = 126
                 elif length == 127 and size - at >= 10:
                     length = int.from_bytes(buffer[at + 2 : at + 10], "big")
                     start = at + 10
+                    least = 1 << 16
                 else:
                     break
+                if not least <= length <= limit:
+                    break
             stop = start + length
-            if stop > size or length > limit:
+            if stop > size:
                 break
             append(buffer[start:stop])
             at = stop
@@ -152,11 +156,10 @@ class Splitter:
             return None
         if extended:
             length = int.from_bytes(head[2 : 2 + extended], "big")
-        start = at + 2 + extended
-        return Header(head[0], length, start, start + length, masked)
+        return Header(head[0], 2 + extended, length, at + 2 + extended + length, masked)
 
     def _lawful(self, header: Header) -> bool:
-        if header.masked:
+        if header.masked or header.length < {4: 126, 10: 1 << 16}.get(header.header, 0):
             return False
         if header.first in (_CLOSE, _PING, _PONG):
             return header.length < 126
