@@ -8,6 +8,7 @@ the journal's end, the rows' window closes, the writers store what is left. Dead
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,12 +23,13 @@ from kalshi_trio.observe.delta_log import DeltaLog
 from kalshi_trio.observe.lateness import Lateness
 from kalshi_trio.observe.stats import SinkStats, Stats
 from kalshi_trio.protocol.builder import Builder, Made, SegmentEnd
+from kalshi_trio.protocol.records import Records
 from kalshi_trio.protocol.signals import Signal
 from kalshi_trio.rebuild import Rebuild, RowReader
 from kalshi_trio.row_window import RowWindow
 from kalshi_trio.sealing import Digests, Sealer
 from kalshi_trio.session import Session
-from kalshi_trio.tasks.builder import Seen, run_builder, watch
+from kalshi_trio.tasks.builder import Seen, look, run_builder
 from kalshi_trio.tasks.rows import run_rows
 from kalshi_trio.tasks.writer import Sink, Source, run_writer
 from kalshi_trio.thread import Door
@@ -66,6 +68,7 @@ class Pipeline:
         `end` appends the session's last record, once the builder has seen all others: it says what became of them.
         """
         start_soon, start, stats = self.session.start_soon, self.session.start, self.stats
+        self.journal.watch = self._late("fsync")
         window, delta_log, seen = RowWindow(WINDOW_BYTES), DeltaLog(), Seen()
         made_in, made_out = trio.open_memory_channel[Made | SegmentEnd](MADE_WAITING)
         signals_in, signals_out = trio.open_memory_channel[Signal](SIGNALS_WAITING)
@@ -85,7 +88,16 @@ class Pipeline:
                         start_soon(
                             builders, "rows", run_rows, made_out, window, Door(), partial(self._report, ends_in), shown
                         )
-                        building = partial(run_builder, self.builder, reader, made_in, signals_in, stats.builder, seen)
+                        building = partial(
+                            run_builder,
+                            self.builder,
+                            reader,
+                            made_in,
+                            signals_in,
+                            stats.builder,
+                            seen,
+                            self._late("book"),
+                        )
                         start_soon(builders, "builder", building)
                         async with trio.open_nursery() as journal:
                             await start(journal, "journal", self.journal.run)
@@ -110,6 +122,16 @@ class Pipeline:
             window, partial(Rebuild, folder, session), lambda: journal.durable_frame, journal.durable, after
         )
 
+    def _late(self, stage: str) -> Callable[[Records], None]:
+        """Tells how long after its receipt a frame came so far."""
+
+        def told(records: Records) -> None:
+            if records.kind == "frame":
+                seconds = (time.time_ns() - records.ts_recv) / 1e9
+                self.lateness.add(f"receive_to_{stage}", seconds, len(records.data))
+
+        return told
+
     async def _report(self, ends: trio.MemorySendChannel[SegmentEnd], end: SegmentEnd, rows: Digests) -> None:
         await self._door.run(self.sealer.segment, end, rows)
         with suppress(trio.WouldBlock):  # then it is sealed with the last ones, as it stands
@@ -128,5 +150,5 @@ class Pipeline:
         """Once a second: what people look at."""
         while True:
             await trio.sleep(1)
-            watch(self.builder, self.stats.builder, SHOWN_MARKETS)
+            look(self.builder, self.stats.builder, SHOWN_MARKETS)
             self.stats.lateness_ms = self.lateness.summary()

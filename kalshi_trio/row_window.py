@@ -61,7 +61,8 @@ class RowWindow:
         """The batch that goes on after `frame`, cut there if it must be; None if it is not here."""
         for batch in reversed(self._batches):
             if batch.lo <= frame + 1 <= batch.hi:
-                return batch.beyond(frame)
+                found: RowBatch = batch.beyond(frame)
+                return found
             if batch.hi <= frame:
                 break
         return None

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,8 @@ class Journal:
         self._stats = stats or JournalStats()
         self._door = Door()
         self._segment, self._segment_records, self._segment_at = 1, 0, 0.0
+        self.watch: Callable[[Records], None] = _nobody
+        """Told of each run of records once it is on disk."""
         self._pending: list[tuple[int, Records]] = []
         self._held = 0
         self._changed = trio.Event()
@@ -154,6 +156,8 @@ class Journal:
         self.durable_frame = pending[-1][1].last
         self._stats.durable_frame, self._stats.held_bytes = self.durable_frame, self._held
         self._stats.last_fsync_mono_ns = time.monotonic_ns()
+        for _, records in pending:
+            self.watch(records)
         self._wake_writers()
 
     async def _refused(self, error: JournalUnwritable) -> None:
@@ -167,3 +171,7 @@ class Journal:
     def _wake_writers(self) -> None:
         self._written.set()
         self._written = trio.Event()
+
+
+def _nobody(_records: Records) -> None:
+    pass

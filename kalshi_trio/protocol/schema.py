@@ -132,7 +132,7 @@ class RowBatch(NamedTuple):
         """The part after record `frame`; the batch itself if all of it is."""
         if frame < self.lo:
             return self
-        tables = {name: _beyond(table, frame) for name, table in self.tables.items()}
+        tables = {name: beyond(table, frame) for name, table in self.tables.items()}
         kept = {name: table for name, table in tables.items() if table.num_rows}
         return self._replace(lo=frame + 1, tables=kept, nbytes=sum(table.nbytes for table in kept.values()))
 
@@ -142,6 +142,7 @@ class RowBatch(NamedTuple):
         return sum(table.num_rows for table in self.tables.values())
 
 
-def _beyond(table: pa.Table, frame: int) -> pa.Table:
-    """Rows are in order of their frames, so a slice does."""
-    return table.slice(int(np.searchsorted(table["frame"].to_numpy(), frame, side="right")))
+def beyond(rows: pa.Table, after: int) -> pa.Table:
+    """The rows of frames behind `after`; they are in order of their frames, so a slice does. Nothing is copied."""
+    start = np.searchsorted(rows["frame"].to_numpy(), np.uint64(after), side="right")
+    return rows.slice(int(start)) if start else rows

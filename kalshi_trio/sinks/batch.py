@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kalshi_trio.protocol.schema import RowBatch
+from kalshi_trio.protocol.schema import RowBatch, beyond
+
+__all__ = ["beyond", "frames_of", "merge", "pieces"]
 
 
 def merge(batches: Sequence[RowBatch]) -> RowBatch:
@@ -37,12 +39,6 @@ def frames_of(rows: pa.Table) -> npt.NDArray[np.uint64]:
     """The column `frame`, ascending."""
     frames: npt.NDArray[np.uint64] = rows.column("frame").to_numpy()
     return frames
-
-
-def beyond(rows: pa.Table, after: int) -> pa.Table:
-    """The rows of frames behind `after`; `rows` is ordered by frame. Nothing is copied."""
-    start = np.searchsorted(frames_of(rows), np.uint64(after), side="right")
-    return rows.slice(int(start)) if start else rows
 
 
 def pieces(rows: pa.Table, most: int) -> Iterator[pa.Table]:

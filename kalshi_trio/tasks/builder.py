@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
@@ -10,6 +11,7 @@ from kalshi_trio.journal.reader import Frames, Reader
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import BuilderStats, Top
 from kalshi_trio.protocol.builder import Builder, Made, SegmentEnd
+from kalshi_trio.protocol.records import Records
 from kalshi_trio.protocol.signals import Signal
 
 log = get_logger(__name__)
@@ -32,10 +34,11 @@ async def run_builder(
     signals: trio.MemorySendChannel[Signal],
     stats: BuilderStats,
     seen: Seen,
+    watch: Callable[[Records], None],
 ) -> None:
-    """Feeds the builder until the journal ends; then closes `rows` and `signals`."""
+    """Feeds the builder until the journal ends; then closes `rows` and `signals`. `watch` is told of each run it fed."""
     with rows, signals:
-        await _Task(builder, rows, signals, stats, seen).run(reader)
+        await _Task(builder, rows, signals, stats, seen, watch).run(reader)
 
 
 class Seen:
@@ -66,6 +69,7 @@ class _Task:
     signals: trio.MemorySendChannel[Signal]
     stats: BuilderStats
     seen: Seen
+    watch: Callable[[Records], None]
     segment: int = 0
     first: int = 1
     by_type: dict[str, int] = field(default_factory=dict)
@@ -97,6 +101,7 @@ class _Task:
         fed = 0
         for records in frames.records:
             self.builder.feed(records)
+            self.watch(records)
             fed += len(records.data)
             if fed >= SLICE:
                 fed = 0
@@ -149,7 +154,7 @@ class _Task:
         stats.gaps_opened, stats.gaps_healed = state.gaps_opened, state.gaps_healed
 
 
-def watch(builder: Builder, stats: BuilderStats, most: int) -> None:
+def look(builder: Builder, stats: BuilderStats, most: int) -> None:
     """Puts into `stats` what people look at: counts by type, drift, tops of the `most` busiest markets.
 
     Walks all markets, so it is for once a second, not for every frame.
