@@ -63,10 +63,6 @@ class Book:
         yes, no = self.yes.best, self.no.best
         return yes, self.yes.levels[yes] if yes else 0, no, self.no.levels[no] if no else 0
 
-    def crossed(self) -> bool:
-        """Whether somebody bids more than somebody else asks; true only inside one instant of the exchange."""
-        return self.yes.best + self.no.best > ONE_DOLLAR_E4
-
     def top(self) -> Top:
         """Best bid and ask."""
         yes, yes_e2, no, no_e2 = self.best()

@@ -9,8 +9,7 @@ Messages without a time (before September 2025) are instants of their own, in wh
 
 from __future__ import annotations
 
-from kalshi_trio.errors import WireError
-from kalshi_trio.protocol.book import Book
+from kalshi_trio.protocol.book import ONE_DOLLAR_E4, Book
 from kalshi_trio.protocol.columns import NO, NONE, ROW, YES
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
 from kalshi_trio.protocol.messages import DeltaFrame, SnapshotFrame
@@ -38,7 +37,7 @@ class Books:
         self.values = values = Values()
         self._prices = values.prices
         self._counts = values.counts
-        self._us = values.times.us
+        self._times = values.times
 
     def market(self, ticker: str) -> Market:
         """The market, made at its first sight; WireError if that is no ticker."""
@@ -53,16 +52,11 @@ class Books:
         The hottest function of all: flat on purpose.
         """
         msg, out = frame.msg, self._out
-        side, price_text, count_text, ts = msg.side, msg.price_dollars, msg.delta_fp, msg.ts
-        if side == "yes":
-            side_number = YES
-        elif side == "no":
-            side_number = NO
-        else:
-            raise WireError(f"side {side[:20]!r}")
+        price_text, count_text, ts = msg.price_dollars, msg.delta_fp, msg.ts
         price = self._prices[price_text] if price_text is not None else self.values.cents(msg.price)
         change = self._counts[count_text] if count_text is not None else self.values.whole(msg.delta)
-        us = (self._us(ts) if ts else 0) or self.values.milliseconds(msg.ts_ms)
+        side = msg.side
+        us = (self._times.us(ts) if ts else 0) or self.values.milliseconds(msg.ts_ms)
         market = self._markets.get(msg.market_ticker) or self.market(msg.market_ticker)
         if us > sub.instant_us:
             if sub.pending:
@@ -72,7 +66,7 @@ class Books:
             self._odd_instant(sub, us)
         size = NULL
         if market.valid and market.home == sub.key and not out.stale:
-            ladder = market.book.no if side_number else market.book.yes
+            ladder = market.book.yes if side == "yes" else market.book.no
             best = ladder.best
             size = ladder.apply(price, change)
             market.last_frame = out.frame
@@ -91,14 +85,11 @@ class Books:
         packed = out.packed
         packed.deltas += _DELTA(
             out.frame,
-            0,
-            out.ts_recv,
             us,
-            out.connection,
             out.sid,
             out.seq,
             packed.texts[msg.market_ticker],
-            side_number,
+            YES if side == "yes" else NO,
             price,
             change,
             size,
@@ -134,7 +125,7 @@ class Books:
     def _rows(self, ticker: str, yes: Levels, no: Levels) -> None:
         out = self._out
         rows, number = out.packed.rows["snapshots"], out.packed.texts[ticker]
-        stamps = (out.ts_recv, NULL, out.connection, out.sid, out.seq, number, len(yes) + len(no))
+        stamps = (NULL, out.sid, out.seq, number, len(yes) + len(no))
         row = 0
         for side, levels in ((YES, yes), (NO, no)):
             for price, size in levels:
@@ -162,13 +153,11 @@ class Books:
             market.touched = False
             if not market.valid:
                 continue
-            book = market.book
-            if book.crossed():
+            best = market.book.best()
+            if best[0] + best[2] > ONE_DOLLAR_E4:
                 if next_us is not None:
                     self._judge(sub, market, next_us)
-                continue
-            best = book.best()
-            if best != market.said:
+            elif best != market.said:
                 market.said = best
                 self._out.top(market, best)
 

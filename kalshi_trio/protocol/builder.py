@@ -103,6 +103,7 @@ class Builder:
         self._ts_first = self._ts_first or records.ts_recv
         out.ts_recv = state.last_ns = records.ts_recv
         out.connection = records.connection
+        out.packed.reads.append((records.first, records.ts_recv, records.connection))
         if records.kind == "frame":
             self._frames.feed(records)
         else:

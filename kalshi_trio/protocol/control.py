@@ -100,7 +100,7 @@ class ControlFrames:
             state.ended = True
         text = out.packed.text
         out.packed.rows["sessions"] += _SESSION(
-            *(out.frame, 0, out.ts_recv, NULL, out.connection, 0, 0),
+            *(out.frame, NULL, 0, 0),
             *(text(kind), text(state.source), text(state.software), text(state.settings)),
             *(out.packed.lists[tuple(state.wanted)], text(event.get("verdict"))),
         )

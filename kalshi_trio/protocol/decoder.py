@@ -22,7 +22,7 @@ from kalshi_trio.protocol.messages import SEQ_LIMIT, SID_LIMIT, TYPES, Frame, Un
 BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a frame may raise."""
 
-Any_ = Frame | Unknown | Unfit
+Message = Frame | Unknown | Unfit
 """What a frame may turn out to be."""
 
 
@@ -52,7 +52,7 @@ class Decoder:
                 self._census.seen(name, message.msg)
         return message
 
-    def odd(self, data: bytes) -> Any_:
+    def odd(self, data: bytes) -> Message:
         """What `decode` refused: read nevertheless, or `Unknown`, or `Unfit`; WireError if it is no message at all."""
         thing = _object(data)
         name = thing.get("type")
@@ -79,11 +79,11 @@ class Decoder:
     def _unseen(self, name: str, thing: dict[str, Any]) -> bool:
         """Shows the census the fields that `thing` should not have; says whether it learnt any."""
         kind = TYPES[name]
-        learnt = self._census.field(f"{name}.", thing.keys() - set(kind.__struct_fields__) - {"type"})
+        new = self._census.field(f"{name}.", thing.keys() - set(kind.__struct_fields__) - {"type"})
         inner, msg = _inner(kind), thing.get("msg")
         if inner is not None and isinstance(msg, dict):
-            learnt |= self._census.field(name, msg.keys() - set(inner.__struct_fields__))
-        return bool(learnt)
+            new |= self._census.field(name, msg.keys() - set(inner.__struct_fields__))
+        return new
 
 
 def _inner(kind: type[Struct]) -> type[Struct] | None:

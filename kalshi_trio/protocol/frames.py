@@ -24,6 +24,14 @@ _NAMES = 100
 """So many unknown types are counted each by its name."""
 
 
+class _Handlers(dict[type, Handler]):
+    """Type of message → what deals with it; a type with learnt fields goes where the plain one goes."""
+
+    def __missing__(self, kind: type) -> Handler:
+        self[kind] = self[next(known for known in kind.__mro__ if known in self)]
+        return self[kind]
+
+
 class Frames:
     """Applies data frames to the state; one bad frame stays one bad frame."""
 
@@ -37,8 +45,7 @@ class Frames:
         self._control = control
         self._decoder = Decoder(state.census)
         self._snapshots: list[int] = []
-        self._handlers: dict[type, Handler] = {}
-        self._routes: dict[type, Handler] = {
+        routes: dict[type, Handler] = {
             m.DeltaFrame: books.delta,
             m.SnapshotFrame: self._snapshot,
             m.TradeFrame: self._trade,
@@ -48,6 +55,7 @@ class Frames:
             **dict.fromkeys((m.LifecycleFrame, m.EventLifecycleFrame, m.EventFeeFrame), self._lifecycle),
             **dict.fromkeys((m.SubscribedFrame, m.OkFrame, m.UnsubscribedFrame, m.ErrorFrame), self._reply),
         }
+        self._handlers = _Handlers(routes)
         self._told_ns = 0
         self.milestone = (0, 0, 0)
 
@@ -56,10 +64,7 @@ class Frames:
         state, out = self._state, self._out
         subs = state.subscriptions.setdefault(records.connection, {})
         handlers, decode = self._handlers, self._decoder.decode
-        frame = records.first - 1
-        for data in records.data:
-            frame += 1
-            out.frame = frame
+        for out.frame, data in enumerate(records.data, records.first):
             try:
                 if not data.isascii():
                     data.decode()
@@ -78,21 +83,14 @@ class Frames:
                 sub.seq = seq
             elif sub is None or seq:
                 sub = self._sequences.judge(subs, sub, message)
-            handle = handlers.get(type(message)) or self._route(type(message))
             try:
-                handle(sub, message)
+                handlers[type(message)](sub, message)
             except WireError as error:
                 self._refuse(data, str(error))
                 self._missed(message)
         state.tally.received += len(records.data)
         self._precisions()
         self._count_thousands()
-
-    def _route(self, kind: type) -> Handler:
-        """What deals with messages of this type, learnt types included."""
-        base = next(known for known in kind.__mro__ if known in self._routes)
-        found = self._handlers[kind] = self._routes[base]
-        return found
 
     def _count(self, name: str) -> None:
         others = self._state.tally.others

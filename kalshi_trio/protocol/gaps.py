@@ -14,6 +14,8 @@ from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.state import Gap, State
 
 BOOK_CHANNEL = "orderbook_delta"
+OPEN_LIMIT = 1000
+"""So many holes may be open at once: each waits for a row a market. Beyond them one is only told to have opened."""
 TERMINAL = {10: "channel_error", 25: "overflow"}
 """Errors after which a subscription is dead → the cause of the hole."""
 
@@ -33,10 +35,10 @@ class Gaps:
         gap = Gap(out.frame, cause, out.ts_recv, dict.fromkeys(sorted(markets)), channel, *numbers)
         state.gaps_opened += 1
         out.gap("opened", gap, tuple(gap.markets))
-        if _by_snapshots(gap) or cause in TERMINAL.values():
-            state.gaps.append(gap)
-        else:
+        if not _by_snapshots(gap) and cause not in TERMINAL.values():
             self._healed(gap)
+        elif len(state.gaps) < OPEN_LIMIT and (gap.markets or not _by_snapshots(gap)):
+            state.gaps.append(gap)
 
     def heal(self, market: str) -> None:
         """A snapshot of `market` came."""

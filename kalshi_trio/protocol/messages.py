@@ -6,7 +6,7 @@ Every field that was ever seen is named, so that a new one is noticed. Those tha
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
@@ -18,13 +18,14 @@ Sid = Annotated[int, Meta(ge=0, lt=SID_LIMIT)]
 Seq = Annotated[int, Meta(ge=0, lt=SEQ_LIMIT)]
 Money = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 Level = tuple[str, str | int]
+Side = Literal["yes", "no"]
 
 
 class Delta(Struct, gc=False, forbid_unknown_fields=True):
     """One level of one market changed by a signed number of contracts."""
 
     market_ticker: str
-    side: str
+    side: Side
     price_dollars: str | None = None
     delta_fp: str | None = None
     ts: str | None = None

@@ -77,36 +77,36 @@ def counts() -> Decimals:
 class Times:
     """RFC 3339 texts (`2026-03-14T01:44:34.77252Z`) → microseconds since 1970 (UTC), exactly.
 
-    Consecutive texts mostly share their day, so its start is remembered: turning a difference into an integer is what
-    takes long. `odd` as in Decimals, for more than 6 decimals.
+    Consecutive texts mostly share their second, so that is remembered: to make an integer of a date takes longer than
+    to read it. `odd` as in Decimals, for more than 6 decimals.
     """
 
     what = "time"
 
     def __init__(self) -> None:
         self.odd: dict[int, int] = {}
-        self._day = _EPOCH
-        self._day_us = 0
+        self._second = _EPOCH
+        self._second_us = 0
 
     def us(self, text: str) -> int:
         """0 (no time) for 1970 and before, Go's zero time among them; WireError if `text` is no time before 2200."""
         try:
-            since = _read(text) - self._day
+            since = _read(text) - self._second
         except (ValueError, TypeError) as error:
             raise WireError(f"{text[:40]!r} is not a time") from error
-        if since.days or len(text) > _USUAL:
+        if since.seconds or since.days or len(text) > _USUAL:
             return self._other_us(text)
-        return self._day_us + since.seconds * 1_000_000 + since.microseconds
+        return self._second_us + since.microseconds
 
     def _other_us(self, text: str) -> int:
-        """A text of another day than the one before, or a longer one."""
+        """A text of another second than the one before, or a longer one."""
         since = _read(text) - _EPOCH
         us = max(since // _MICROSECOND, 0)
         if us >= TIME_LIMIT_US:
             raise WireError(f"{text[:40]!r} lies too far ahead")
         if us:
-            self._day = _EPOCH + datetime.timedelta(since.days)
-            self._day_us = since.days * 86_400_000_000
+            self._second = _EPOCH + datetime.timedelta(since.days, since.seconds)
+            self._second_us = us - since.microseconds
         decimals = len(text[20:]) - len(text[20:].lstrip("0123456789"))
         if decimals > 6:
             self.odd[decimals] = self.odd.get(decimals, 0) + 1

@@ -38,10 +38,7 @@ class Others:
         texts = packed.texts
         packed.rows["trades"] += _TRADE(
             out.frame,
-            0,
-            out.ts_recv,
             values.milliseconds(msg.ts_ms, msg.ts),
-            out.connection,
             out.sid,
             out.seq,
             texts[ticker_of(msg.market_ticker)],
@@ -58,7 +55,7 @@ class Others:
         """A row of `tickers`."""
         out, values = self._out, self._values
         out.packed.rows["tickers"] += _TICKER(
-            *(out.frame, 0, out.ts_recv, values.milliseconds(msg.ts_ms, msg.ts), out.connection, out.sid, out.seq),
+            *(out.frame, values.milliseconds(msg.ts_ms, msg.ts), out.sid, out.seq),
             out.packed.texts[ticker_of(msg.market_ticker)],
             values.price(msg.price_dollars, msg.price),
             values.price(msg.yes_bid_dollars, msg.yes_bid),
@@ -81,7 +78,7 @@ class Others:
             raise WireError("a lifecycle message that is no object")
         text = out.packed.text
         out.packed.rows["lifecycle"] += _LIFECYCLE(
-            *(out.frame, 0, out.ts_recv, NULL, out.connection, out.sid, out.seq),
+            *(out.frame, NULL, out.sid, out.seq),
             text(str(message.__struct_config__.tag)),
             *(text(_name(fields, name)) for name in ("event_type", "market_ticker", "event_ticker")),
             text(payload),

@@ -42,13 +42,12 @@ class Output:
     def top(self, market: Market, best: tuple[int, int, int, int]) -> None:
         """A row of `top_of_book`: the best bids as in `Book.best`, as they stood when the market's instant ended."""
         yes, yes_e2, no, no_e2 = best
+        row = self._top_row()
         packed = self.packed
         packed.tops += _TOP(
             self.frame,
-            self._top_row(),
-            self.ts_recv,
+            row,
             market.last_us,
-            self.connection,
             self.sid,
             self.seq,
             packed.texts[market.ticker],
@@ -64,7 +63,7 @@ class Output:
     def no_top(self, market: Market) -> None:
         """A row that says that from this record on the market has no book to be trusted."""
         self.packed.tops += _TOP(
-            *(self.frame, self._top_row(), self.ts_recv, NULL, self.connection, self.sid, self.seq),
+            *(self.frame, self._top_row(), NULL, self.sid, self.seq),
             *(self.packed.texts[market.ticker], self.frame, self.ts_recv, NULL, NULL, NULL, NULL, False),
         )
 
@@ -78,7 +77,7 @@ class Output:
         self._gaps = (self.frame, row)
         text = self.packed.text
         self.packed.rows["gaps"] += _GAP(
-            *(self.frame, row, self.ts_recv, NULL, self.connection, self.sid, self.seq),
+            *(self.frame, row, NULL, self.sid, self.seq),
             *(text(event), gap.frame, text(gap.cause), text(gap.channel), gap.expected, gap.got),
             *(self.packed.lists[markets], gap.opened_at, healed_at),
         )
