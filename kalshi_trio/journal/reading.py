@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal.index import read_index
-from kalshi_trio.journal.segment import Closed, Entry, decode
+from kalshi_trio.journal.segment import Closed, Entry, decode, stream_head
 from kalshi_trio.journal.window import Frames
 from kalshi_trio.protocol.records import Records
 
@@ -117,8 +117,7 @@ def _checked(
     path: Path, entries: list[Entry], after: int, stop: int | None, damage: Callable[[Damage], None]
 ) -> Iterator[pa.RecordBatch]:
     with path.open("rb") as file:
-        begin = file.read(entries[0].offset + entries[0].length)
-        schema, head = begin[: entries[0].offset], _head(begin)
+        head = stream_head()
         for entry in entries:
             if entry.last_frame <= after or (stop is not None and entry.first_frame > stop):
                 continue
@@ -127,19 +126,8 @@ def _checked(
             if google_crc32c.value(data) != entry.crc32c:
                 damage(Damage(path.name, entry.first_frame, entry.last_frame, "checksum differs"))
                 continue
-            before = schema if entry is entries[0] else head
+            before = head if entry.offset else b""  # the first batch has its own
             yield pa.ipc.open_stream(pa.BufferReader(before + data)).read_next_batch()
-
-
-def _head(data: bytes) -> bytes:
-    """The stream's schema and dictionaries: what a batch in the middle needs to be read."""
-    source = pa.BufferReader(data)
-    end = 0
-    for message in pa.ipc.MessageReader.open_stream(source):
-        if message.type == "record batch":
-            break
-        end = source.tell()
-    return data[:end]
 
 
 def _pieces(segment: int, runs: list[Records]) -> Iterator[Frames]:

@@ -6,6 +6,7 @@ Bytes count once they are fsynced. A torn last batch after a crash is cut at the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -108,3 +109,21 @@ def decode(batch: pa.RecordBatch, after: int = 0, through: int | None = None) ->
         )
         for start, end in pairwise(starts)
     ]
+
+
+@cache
+def stream_head() -> bytes:
+    """The schema and the dictionary of kinds: what must stand before a batch from the middle of a segment to make a stream.
+
+    It is the same for all segments, so damage to the head of a file costs that file's first batch and no other.
+    """
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, SCHEMA) as writer:
+        writer.write_batch(encode([Records(1, "frame", 0, 0, 0, [b""])]))
+    whole = sink.getvalue()
+    source, end = pa.BufferReader(whole), 0
+    for message in pa.ipc.MessageReader.open_stream(source):
+        if message.type == "record batch":
+            break
+        end = source.tell()
+    return bytes(whole[:end])
