@@ -1,164 +1,230 @@
-"""What we want to hear, what the exchange has confirmed, and what has to be asked (again): a pure state machine.
+"""What we want to hear, what the exchange has said to that, and the next thing to ask: a state machine without I/O.
 
-Time is an argument, in seconds of any steady clock.
+One subscribing command is under way at a time, since replies come out of order where several are. Replies are known by
+their command's id; those to other ids are not ours. Time is an argument, in seconds of any steady clock.
+
+    up ─▶ next … next ─▶ heard (reply) ─▶ next …  ─▶ heard (book lost) ─▶ next (get_snapshot) … ─▶ down
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from kalshi_trio.protocol.commands import FIRST_ID, get_snapshot, subscribe
-from kalshi_trio.protocol.signals import BooksLost, BookWhole, Replied, Signal, SubscriptionLost
+from kalshi_trio.protocol.awaited import Awaited
+from kalshi_trio.protocol.channel import Channel
+from kalshi_trio.protocol.commands import FIRST_ID, get_snapshot
+from kalshi_trio.protocol.links import Command, HangUp, Order
+from kalshi_trio.protocol.signals import BookWhole, Notice, Replied, Signal, SubscriptionLost
 
-BOOKS, LIFECYCLE = "orderbook_delta", "market_lifecycle_v2"
+BOOKS = "orderbook_delta"
 CHOSEN = (BOOKS, "trade", "ticker")
+LIFECYCLE = "market_lifecycle_v2"
 CHUNK = 200
 """Markets a command: 200 on one subscription were seen to work, no limit is published."""
-SNAPSHOT_WITHIN = 5.0
-"""Seconds in which a snapshot should come, doubled with each question, up to a minute."""
-LONGEST_WAIT = 60.0
-QUESTIONS = 5
-"""A book that was whole before and is not answered so often calls for a new connection."""
-REPLY_WITHIN = 20.0
-TOO_MANY_MARKETS, TOO_MANY_REQUESTS = 26, 27
+REPLY_SECONDS = 10.0
+TRIES = 3
+
+_GONE = frozenset((7, 10, 25))
+_BUSY = frozenset((18, 27))
+_TOO_MANY = 26
+_BAD_MARKET = frozenset((11, 14, 16))
+_SHOWN = 20
 
 
-@dataclass(slots=True)
-class Missing:
-    """A market whose book is awaited."""
+class Asked(NamedTuple):
+    """A command that was sent; `channel` None: get_snapshot."""
 
-    due: float
-    asked: int = 0
-    was_whole: bool = False
-
-
-@dataclass(slots=True)
-class Pending:
-    """A command that no reply has come for."""
-
-    channel: str
+    channel: Channel | None
     markets: tuple[str, ...]
     due: float
 
 
-@dataclass(slots=True)
-class Steps:
-    """What is to be done now."""
-
-    commands: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    reconnect: str = ""
-
-
 class Subscriptions:
-    """One connection's. `open` when it is up, `hear` each fact, `tick` at `next_due`; all return the next steps."""
+    """One session's, from connection to connection."""
 
-    def __init__(self, markets: Sequence[str], chunk: int = CHUNK) -> None:
-        self._markets = self.markets = tuple(markets)
+    def __init__(self, markets: Sequence[str], *, chunk: int = CHUNK) -> None:
+        self.markets = tuple(dict.fromkeys(markets))
+        self.connection = 0
+        """The open connection, 0 while there is none."""
         self._chunk = chunk
-        self._last = FIRST_ID - 1
-        self._pending: dict[int, Pending] = {}
-        self._missing: dict[str, Missing] = {}
-        self._sid = 0
-        self._seen: set[str] = set()
-        self._warned: set[str] = set()
+        self._channels = [Channel(name, self.markets, chunk) for name in CHOSEN]
+        self._channels.append(Channel(LIFECYCLE, None, chunk))
+        self._books = self._channels[0]
+        self._awaited = Awaited()
+        self._asked: dict[int, Asked] = {}
+        self._last_id = FIRST_ID - 1
+        self._under_way = 0
         self._pause_until = 0.0
+        self._pauses = 0
+        self._hang_up = ""
+        self._notices: list[Notice] = []
 
-    def open(self, now: float) -> Steps:
-        """All channels, the books first."""
-        steps = Steps()
-        for channel in CHOSEN:
-            self._subscribe(steps, channel, self._markets, now)
-        self._send(steps, LIFECYCLE, (), now)
-        return steps
+    def up(self, connection: int) -> None:
+        """A connection is open: everything is to be asked for."""
+        self.down()
+        self.connection = connection
+        for channel in self._channels:
+            channel.begin()
+        self._say(logging.INFO, f"Subscribing to markets: {_shown(self.markets)}")
 
-    def _subscribe(self, steps: Steps, channel: str, markets: Sequence[str], now: float) -> None:
-        for start in range(0, len(markets), self._chunk):
-            part = tuple(markets[start : start + self._chunk])
-            self._send(steps, channel, part, now)
-            if channel == BOOKS:
-                for market in part:
-                    known = self._missing.get(market)
-                    self._missing[market] = known or Missing(now + SNAPSHOT_WITHIN, 0, market in self._seen)
+    def down(self) -> None:
+        """The connection is over, and with it all that was asked."""
+        self.connection = self._under_way = self._pauses = 0
+        self._pause_until, self._hang_up = 0.0, ""
+        self._asked.clear()
+        self._awaited.clear()
 
-    def _send(self, steps: Steps, channel: str, markets: tuple[str, ...], now: float) -> None:
-        self._last += 1
-        number, text = self._last, subscribe(self._last, channel, None if channel == LIFECYCLE else markets)
-        self._pending[number] = Pending(channel, markets, now + REPLY_WITHIN)
-        steps.commands.append(text)
+    def told(self) -> list[Notice]:
+        """Lines for the log since the last time."""
+        notices, self._notices = self._notices, []
+        return notices
 
-    def hear(self, fact: Signal, now: float) -> Steps:
-        """Takes a fact that the builder told."""
-        steps = Steps()
-        match fact:
-            case BookWhole():
-                self._seen.add(fact.market)
-                self._missing.pop(fact.market, None)
-                self._sid = fact.sid
-            case BooksLost():
-                self._sid = fact.sid
-                for market in fact.markets:
-                    self._missing.setdefault(market, Missing(now, 0, was_whole=True))
-            case SubscriptionLost():
-                markets = () if fact.channel == LIFECYCLE else self._markets
-                self._sid = 0 if fact.channel == BOOKS else self._sid
-                self._subscribe(steps, fact.channel, markets, now) if markets else self._send(
-                    steps, fact.channel, (), now
-                )
-            case Replied():
-                self._reply(steps, fact, now)
-        return steps
-
-    def _reply(self, steps: Steps, reply: Replied, now: float) -> None:
-        pending = self._pending.pop(reply.id, None)
-        if reply.kind == "subscribed" and reply.channel == BOOKS:
-            self._sid = reply.sid
-        if pending is None or reply.kind != "error":
+    def heard(self, signal: Signal, now: float) -> None:
+        """Takes a fact; facts about other connections change nothing."""
+        if signal.connection != self.connection or not self.connection:
             return
-        if reply.code == TOO_MANY_MARKETS and len(pending.markets) > 1:
-            self._chunk = max(1, len(pending.markets) // 2)
-            self._subscribe(steps, pending.channel, pending.markets, now)
-        elif reply.code == TOO_MANY_REQUESTS:
-            self._pause_until = now + SNAPSHOT_WITHIN
-            self._pending[reply.id] = Pending(pending.channel, pending.markets, self._pause_until)
-        elif pending.channel:
-            text = (
-                f"The exchange refused {pending.channel} for {len(pending.markets)} markets: {reply.code} {reply.text}"
-            )
-            steps.warnings.append(text)
+        if isinstance(signal, Replied):
+            self._replied(signal, now)
+        elif isinstance(signal, BookWhole):
+            if self._awaited.came(signal.market):
+                self._say(logging.INFO, f"The book of {signal.market} has come")
+        elif isinstance(signal, SubscriptionLost):
+            for channel in self._channels:
+                if channel.name == signal.channel or (signal.sid and channel.sid == signal.sid):
+                    self._died(channel, signal.code, now)
+        elif self._books.open:
+            self._awaited.lose(signal.markets, now)
 
-    def next_due(self) -> float:
-        """When `tick` has something to do, infinity for never."""
-        dues = [missing.due for missing in self._missing.values()] if self._sid else []
-        dues += [pending.due for pending in self._pending.values()]
-        return max(min(dues, default=float("inf")), self._pause_until)
+    def _replied(self, reply: Replied, now: float) -> None:
+        asked = self._asked.get(reply.id)
+        if asked is None:
+            return
+        channel, markets, _ = asked
+        if reply.kind == "error":
+            self._end(reply.id)
+            self._refused(channel, markets, reply, now)
+        elif channel is not None:
+            self._end(reply.id)
+            self._pauses = 0
+            channel.granted(reply.sid, now)
 
-    def tick(self, now: float) -> Steps:
-        """Asks for what is overdue."""
-        steps = Steps()
-        if now < self._pause_until:
-            return steps
-        for number, pending in [item for item in self._pending.items() if item[1].due <= now]:
-            del self._pending[number]
-            if pending.channel:
-                self._send(steps, pending.channel, pending.markets, now)
-        due = [market for market, missing in self._missing.items() if missing.due <= now] if self._sid else []
-        for start in range(0, len(due), self._chunk):
-            self._ask(steps, due[start : start + self._chunk], now)
-        return steps
+    def _end(self, number: int) -> None:
+        del self._asked[number]
+        if number == self._under_way:
+            self._under_way = 0
 
-    def _ask(self, steps: Steps, markets: list[str], now: float) -> None:
-        for market in markets:
-            missing = self._missing[market]
-            missing.asked += 1
-            missing.due = now + min(LONGEST_WAIT, SNAPSHOT_WITHIN * 2**missing.asked)
-            if missing.was_whole and missing.asked > QUESTIONS:
-                steps.reconnect = f"no snapshot of {market} after {QUESTIONS} questions"
-            elif not missing.was_whole and market not in self._warned:
-                self._warned.add(market)
-                steps.warnings.append(f"No book of {market} has come: does this market exist (yet)? Waiting for it")
-        self._last += 1
-        number, text = self._last, get_snapshot(self._last, self._sid, markets)
-        self._pending[number] = Pending("", tuple(markets), now + REPLY_WITHIN)
-        steps.commands.append(text)
+    def _refused(self, channel: Channel | None, markets: tuple[str, ...], reply: Replied, now: float) -> None:
+        code, said = reply.code, f"error {reply.code} {reply.text}".strip()
+        if code in _BUSY:
+            self._pause(now)
+        if channel is None:
+            if code in _GONE:
+                self._died(self._books, code, now)
+            return  # the books are still awaited, and asked for again when they are due
+        if channel is self._books:
+            self._awaited.forget(markets)
+        if code in _BUSY:
+            channel.put_back(markets)
+        elif code in _GONE and channel.open:
+            self._died(channel, code, now)
+        elif (code == _TOO_MANY or code in _BAD_MARKET) and len(markets) > 1:
+            channel.split(markets)
+        elif code == _TOO_MANY:
+            left = (*markets, *channel.todo)
+            channel.todo = ()
+            self._say(logging.ERROR, f"{channel.name} takes no more markets ({said}): not recorded: {_shown(left)}")
+        elif code in _BAD_MARKET and markets:
+            self._say(logging.ERROR, f"{channel.name} refuses {_shown(markets)} ({said}): not recorded")
+        else:
+            self._failed(channel, markets, said, now)
+
+    def _failed(self, channel: Channel, markets: tuple[str, ...], why: str, now: float) -> None:
+        channel.put_back(markets)
+        if channel.wait(now) < TRIES:
+            self._say(logging.WARNING, f"Subscribing to {channel.name} failed ({why}): trying again")
+        elif channel is self._books:
+            self._hang_up = f"subscribing to {channel.name} failed {TRIES} times ({why})"
+        else:
+            channel.refused = True
+            self._say(logging.ERROR, f"{channel.name} cannot be subscribed to on this connection ({why})")
+
+    def _died(self, channel: Channel, code: int, now: float) -> None:
+        if not channel.open:
+            return  # the error comes as a reply and as a fact
+        if channel is self._books:
+            self._awaited.clear()
+        channel.died(now)
+        self._say(logging.WARNING, f"The subscription to {channel.name} is dead (error {code}): subscribing again")
+
+    def _pause(self, now: float) -> None:
+        self._pause_until = now + min(2.0**self._pauses, 30.0)
+        self._pauses += 1
+        self._say(logging.WARNING, f"Too many commands for the exchange: waiting {self._pause_until - now:g}s")
+
+    def wake_at(self) -> float:
+        """When `next` should be asked again if nothing is heard before, infinity for never."""
+        if not self.connection:
+            return float("inf")
+        if self._under_way:
+            return self._asked[self._under_way].due
+        wanted = [channel.ready_at() for channel in self._channels]
+        wanted.append(self._awaited.next_at() if self._books.sid else float("inf"))
+        return max(min(wanted), self._pause_until)
+
+    def next(self, now: float) -> Order | None:
+        """What to tell the feed now, None for nothing; to be called until it is None."""
+        if not self.connection:
+            return None
+        if self._under_way and self._asked[self._under_way].due <= now:
+            self._overdue(now)
+        if self._hang_up:
+            order = HangUp(self.connection, self._hang_up)
+            self.down()
+            return order
+        if self._under_way or now < self._pause_until:
+            return None
+        for channel in self._channels:
+            if channel.ready_at() <= now:
+                return self._subscribe(channel, now)
+        return self._ask_for_books(now)
+
+    def _overdue(self, now: float) -> None:
+        channel, markets, _ = self._asked[self._under_way]
+        self._end(self._under_way)
+        if channel is not None:
+            self._failed(channel, markets, f"no reply within {REPLY_SECONDS:g}s", now)
+
+    def _subscribe(self, channel: Channel, now: float) -> Command:
+        self._last_id = self._under_way = self._last_id + 1
+        text, markets = channel.ask(self._last_id)
+        self._asked[self._last_id] = Asked(channel, markets, now + REPLY_SECONDS)
+        if channel is self._books:
+            self._awaited.expect(markets, now)
+        return Command(self.connection, self._last_id, text)
+
+    def _ask_for_books(self, now: float) -> Order | None:
+        due = self._awaited.due(now, self._chunk) if self._books.sid else []
+        if not due:
+            return None
+        if hopeless := self._awaited.hopeless(due):
+            order = HangUp(self.connection, f"no snapshot came of {_shown(hopeless)}")
+            self.down()
+            return order
+        if doubtful := self._awaited.doubtful(due):
+            text = f"No book has come of {_shown(doubtful)}: does it exist (yet)? Waiting for it"
+            self._say(logging.WARNING, text)
+        self._awaited.asked(due, now)
+        self._asked = {number: asked for number, asked in self._asked.items() if asked.due > now}
+        self._last_id += 1
+        self._asked[self._last_id] = Asked(None, tuple(due), now + REPLY_SECONDS)
+        return Command(self.connection, self._last_id, get_snapshot(self._last_id, self._books.sid, due))
+
+    def _say(self, level: int, text: str) -> None:
+        self._notices.append(Notice(level, text))
+
+
+def _shown(markets: Sequence[str]) -> str:
+    rest = f" and {len(markets) - _SHOWN} more" if len(markets) > _SHOWN else ""
+    return f"{list(markets[:_SHOWN])}{rest}"

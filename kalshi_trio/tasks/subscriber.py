@@ -2,80 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import trio
 
 from kalshi_trio.logging_config import get_logger
-from kalshi_trio.protocol.links import Command, Down, HangUp, Link, Order, Up
+from kalshi_trio.protocol.links import Link, Order, Up
 from kalshi_trio.protocol.signals import Signal
-from kalshi_trio.protocol.subscriptions import Steps, Subscriptions
+from kalshi_trio.protocol.subscriptions import Subscriptions
 
 log = get_logger(__name__)
 
 
 async def run_subscriber(
-    wanted: Subscriptions,
+    subscriptions: Subscriptions,
     links: trio.MemoryReceiveChannel[Link],
     signals: trio.MemoryReceiveChannel[Signal],
     orders: trio.MemorySendChannel[Order],
 ) -> None:
-    """Until `links` ends. It never stops taking facts: what it has to say waits in `orders`, a connection's at most."""
+    """Until `links` ends, then closes all three. It waits for nobody but time, so neither feed nor builder can be held up.
+
+    An order that finds no room in `orders` is as good as one that got no reply: it is asked again when that is due.
+    """
     with links, signals, orders:
+        subscriber = _Subscriber(subscriptions, orders)
         async with trio.open_nursery() as nursery:
-            subscriber = _Subscriber(wanted.markets, orders)
             nursery.start_soon(subscriber.hear, signals)
-            nursery.start_soon(subscriber.watch)
+            nursery.start_soon(subscriber.wake)
             async for link in links:
                 subscriber.link(link)
             nursery.cancel_scope.cancel(reason="the feed has ended")
 
 
 class _Subscriber:
-    def __init__(self, markets: Sequence[str], orders: trio.MemorySendChannel[Order]) -> None:
-        self._markets = markets
+    def __init__(self, subscriptions: Subscriptions, orders: trio.MemorySendChannel[Order]) -> None:
+        self._subscriptions = subscriptions
         self._orders = orders
-        self._connection = 0
-        self._state: Subscriptions | None = None
-        self._changed = trio.Event()
+        self._sleep = trio.CancelScope()
 
     def link(self, link: Link) -> None:
-        """A connection is up or down."""
         if isinstance(link, Up):
-            self._connection, self._state = link.connection, Subscriptions(self._markets)
-            log.info("Subscribing to markets: %s", list(self._markets))
-            self._do(self._state.open(trio.current_time()))
-        elif isinstance(link, Down):
-            self._state = None
+            self._subscriptions.up(link.connection)
+        else:
+            self._subscriptions.down()
+        self._act()
 
     async def hear(self, signals: trio.MemoryReceiveChannel[Signal]) -> None:
-        """Facts of the open connection; those of older ones are history."""
-        async for fact in signals:
-            if self._state is not None and fact.connection == self._connection:
-                self._do(self._state.hear(fact, trio.current_time()))
+        async for signal in signals:
+            self._subscriptions.heard(signal, trio.current_time())
+            if not signals.statistics().current_buffer_used:
+                self._act()
 
-    async def watch(self) -> None:
-        """Does what is due when it is."""
+    async def wake(self) -> None:
+        """Acts when something is due."""
         while True:
-            due = self._state.next_due() if self._state is not None else float("inf")
-            self._changed = trio.Event()
-            with trio.move_on_at(due):
-                await self._changed.wait()
-                continue
-            if self._state is not None:
-                self._do(self._state.tick(trio.current_time()))
+            with trio.CancelScope(deadline=self._subscriptions.wake_at()) as self._sleep:
+                await trio.sleep_forever()
+            self._act()
 
-    def _do(self, steps: Steps) -> None:
-        for warning in steps.warnings:
-            log.warning("%s", warning)
-        orders: list[Order] = [Command(self._connection, 0, text) for text in steps.commands]
-        if steps.reconnect:
-            orders.append(HangUp(self._connection, steps.reconnect))
-        for order in orders:
+    def _act(self) -> None:
+        while (order := self._subscriptions.next(trio.current_time())) is not None:
             try:
                 self._orders.send_nowait(order)
             except trio.WouldBlock:
-                log.warning("The exchange takes no commands; one was dropped and will be asked again")
-            except trio.BrokenResourceError:
-                return
-        self._changed.set()
+                log.warning("The connection takes no commands: %s", order)
+        for notice in self._subscriptions.told():
+            log.log(notice.level, "%s", notice.text)
+        self._sleep.deadline = self._subscriptions.wake_at()
