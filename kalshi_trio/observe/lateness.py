@@ -75,7 +75,10 @@ class Lateness:
         return found if skew is None else found | {SKEW: {"estimate": _ms(skew)}}
 
     def _stage(self, name: str) -> Histogram:
-        return self._stages.setdefault(name, Histogram())
+        stage = self._stages.get(name)
+        if stage is None:
+            stage = self._stages[name] = Histogram()
+        return stage
 
 
 class _Skew:
