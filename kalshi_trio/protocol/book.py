@@ -33,8 +33,8 @@ class Ladder:
     best: int = 0
 
     def replace(self, levels: Iterable[tuple[int, int]]) -> None:
-        """Puts a snapshot in the place of all levels; empty ones are left out."""
-        self.levels = {price_e4: count_e2 for price_e4, count_e2 in levels if count_e2}
+        """Puts a snapshot in the place of all levels; of a price given twice the later size counts, an empty one too."""
+        self.levels = {price_e4: count_e2 for price_e4, count_e2 in dict(levels).items() if count_e2}
         self.best = max(self.levels, default=0)
 
     def apply(self, price_e4: int, delta_e2: int) -> int:

@@ -19,6 +19,11 @@ def learnt(place: int) -> str:
     return f"learnt_{place}"
 
 
+def _can_be_learnt(name: str) -> bool:
+    """What msgspec takes for the name of a field, and no longer than a name is."""
+    return len(name) <= _LONGEST and name.isprintable() and not {'"', "\\"} & set(name)
+
+
 class Census(Struct):
     """Counts of the unknown. Names ending in a dot stand for a frame's own fields, others for those of its `msg`."""
 
@@ -39,7 +44,7 @@ class Census(Struct):
     def field(self, place: str, names: AbstractSet[str]) -> bool:
         """`place` has fields that it should not have; says whether any of them was new, and is now learnt."""
         known = self.fields.get(place, {})
-        new = sorted(name for name in names - known.keys() if len(name) <= _LONGEST)[: LIMIT - self.size]
+        new = sorted(name for name in names - known.keys() if _can_be_learnt(name))[: LIMIT - self.size]
         self.beyond += len(names - known.keys()) - len(new)
         if new:
             self.fields[place] = known | dict.fromkeys(new, 0)

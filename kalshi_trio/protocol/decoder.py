@@ -31,7 +31,6 @@ class Decoder:
 
     def __init__(self, census: Census) -> None:
         self._census = census
-        self._lenient = _decoder(_kind(name, (), (), strict=False) for name in TYPES)
         self._learn()
 
     def _learn(self) -> None:
@@ -65,7 +64,7 @@ class Decoder:
             if self._unseen(name, thing):
                 self._learn()
                 return self._tolerant(data)
-            return self._lenient(data)
+            return _lenient()(data)
         except BAD as error:
             return _unfit(name, thing, str(error))
 
@@ -74,7 +73,7 @@ class Decoder:
         try:
             return self.decode(data)
         except msgspec.DecodeError:
-            return self._lenient(data)
+            return _lenient()(data)
 
     def _unseen(self, name: str, thing: dict[str, Any]) -> bool:
         """Shows the census the fields that `thing` should not have; says whether it learnt any."""
@@ -118,6 +117,12 @@ def _extended(kind: type[Struct], fields: list[Any], *, strict: bool) -> Any:
 def _decoder(kinds: Iterable[Any]) -> Callable[[bytes], Frame]:
     decode: Callable[[bytes], Frame] = msgspec.json.Decoder(functools.reduce(operator.or_, kinds)).decode
     return decode
+
+
+@functools.cache
+def _lenient() -> Callable[[bytes], Frame]:
+    """Reads known types without looking at unknown fields; made when the first frame needs it."""
+    return _decoder(_kind(name, (), (), strict=False) for name in TYPES)
 
 
 def _object(data: bytes) -> dict[str, Any]:
