@@ -60,6 +60,8 @@ class Pipeline:
     """Sessions that some sink does not hold to their end yet: they are stored first, the oldest first."""
     sealer: Sealer
     lateness: Lateness
+    stored: set[tuple[str, str]] = field(default_factory=set)
+    """Which older session is whole in which sink by now."""
     _door: Door = field(default_factory=Door)
 
     async def run(self, feeding: Feeding, end: Callable[[], None]) -> None:
@@ -113,6 +115,7 @@ class Pipeline:
         for number, source in enumerate(self.older):
             older = replace(sink, stats=SinkStats(sink.store.name))
             await run_writer(older, source, task_status=task_status if not number else trio.TASK_STATUS_IGNORED)
+            self.stored.add((source.session, sink.store.name))
         await run_writer(sink, live, task_status=trio.TASK_STATUS_IGNORED if self.older else task_status)
 
     def _rows_after(self, window: RowWindow, after: int) -> RowReader:

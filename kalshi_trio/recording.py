@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -66,6 +67,7 @@ async def record(
 
     Raises the UserErrors of a start that cannot be, and KeyRefused. `sign(now_ms)` makes the address and its headers.
     """
+    settings = settings.anchored()
     if not settings.markets:
         raise ConfigError("MARKETS is empty: name the markets to record, e.g. MARKETS=KXFED-26DEC-T3.75")
     secret = settings.clickhouse_password.get_secret_value()
@@ -124,7 +126,7 @@ class _Run:
             await Door().run(self._begin)
             sealer = Sealer(self._name.folder, self._manifest)
             for one in older:
-                if one.verdict == "cut short":
+                if one.died:
                     session.start_soon(session.nursery, f"seal {one.session}", seal_dead, one, Door())
             if settings.seconds:
                 session.start_soon(session.nursery, "time limit", self._limit, session, settings.seconds)
@@ -137,13 +139,15 @@ class _Run:
                 await self._close_stores()
             session.stop("the recording is over")
         self._recording.interrupted = session.interrupted
+        for one in older:
+            await Door().run(self._report_older, one, pipeline.stored)
         if self._journal.ended:
             report = await Door().run(self._seal, sealer)
             seconds = (time.monotonic_ns() - self._recording.stats.started_mono_ns) / 1e9
             places = {
-                "journal": str(self._name.folder),
+                "journal": _short(self._name.folder),
                 **{sink.store.name: _place(settings, sink.store.name) for sink in self._sinks},
-                "logs": str(settings.log_dir),
+                "logs": _short(settings.log_dir),
             }
             say_summary(Ending(sealer.manifest, report, seconds, session.diary, places), self._console or Terminal())
         if self._refused is not None:
@@ -160,7 +164,7 @@ class _Run:
             "markets": list(settings.markets),
             "settings": settings.shown(),
         }
-        died = [one for one in older if one.verdict == "cut short"]
+        died = [one for one in older if one.died]
         if died:
             event["previous"] = {"session": died[-1].session, "last_frame": died[-1].last}
             log.warning("Session %s died at frame %d: its hole is recorded", died[-1].session, died[-1].last)
@@ -225,6 +229,20 @@ class _Run:
             for sink in self._sinks:
                 await sink.door.run(sink.store.close)
 
+    def _report_older(self, older: Older, stored: set[tuple[str, str]]) -> None:
+        """What the sinks hold of a session of an earlier process by now."""
+        manifest = manifests.read(older.folder)
+        if manifest is None or manifest.verdict == "open":
+            return
+        report: Report = {}
+        for name in (sink.store.name for sink in self._sinks):
+            whole = (older.session, name) in stored
+            report[name.lower()] = {
+                table: Stored(rows.made, 0, older.last) if whole else Stored(0, rows.made, 0)
+                for table, rows in manifest.tally.rows.items()
+            }
+        write_report(older.folder, report)
+
     def _seal(self, sealer: Sealer) -> Report:
         stats, state = self._recording.stats, self._builder.state
         stats.lateness_ms = self._lateness.summary()
@@ -251,8 +269,14 @@ def _bound(settings: Settings) -> Bound | None:
 
 def _place(settings: Settings, sink: str) -> str:
     if sink == "Parquet":
-        return str(settings.parquet_folder)
-    return masked(settings.clickhouse_url) if settings.clickhouse_url else str(settings.data_dir / "clickhouse")
+        return _short(settings.parquet_folder)
+    return masked(settings.clickhouse_url) if settings.clickhouse_url else _short(settings.data_dir / "clickhouse")
+
+
+def _short(path: Path) -> str:
+    """As a person would write it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _flat(value: object) -> str:

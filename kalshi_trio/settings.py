@@ -106,6 +106,15 @@ class Settings(BaseSettings):
         """Where Parquet goes."""
         return self.parquet_dir or self.data_dir / "parquet"
 
+    def anchored(self) -> Settings:
+        """The same with absolute folders.
+
+        The embedded engine changes the process's folder for a moment while it opens (seen with strace), and whoever uses
+        a relative path just then misses it.
+        """
+        folders = {"data_dir": self.data_dir, "log_dir": self.log_dir, "parquet_dir": self.parquet_folder}
+        return self.model_copy(update={name: folder.absolute() for name, folder in folders.items()})
+
     def shown(self) -> dict[str, Any]:
         """All settings as plain values, secrets masked: for people, manifests and rows."""
         return {name: _shown(getattr(self, name)) for name in type(self).model_fields}

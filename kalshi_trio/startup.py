@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions
-from kalshi_trio.journal.manifest import Manifest, Verdict
+from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import closed_files, last_frame, read_session
 from kalshi_trio.journal.recovery import recover
 from kalshi_trio.journal.sinks_report import pending
@@ -36,7 +36,8 @@ class Older(NamedTuple):
     folder: Path
     session: str
     last: int
-    verdict: Verdict
+    died: bool
+    """It was cut short and nobody has sealed its manifest yet."""
 
 
 def name_of(store: Store) -> str:
@@ -73,9 +74,9 @@ def left_behind(data: Path, sinks: list[str]) -> list[Older]:
         if folder in mended:
             session = mended[folder].session
             if session and mended[folder].last:
-                found.append(Older(folder, session, mended[folder].last, "cut short"))
+                found.append(Older(folder, session, mended[folder].last, died=True))
         elif about is not None and any(pending(folder, sink) for sink in sinks):
-            found.append(Older(folder, about.session, last_frame(folder), about.verdict))
+            found.append(Older(folder, about.session, last_frame(folder), died=False))
     return found
 
 
