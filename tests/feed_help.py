@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import trio
-from wire_help import URL, Refuse, Script, Server
+from wire_help import URL, Peer, Refuse, Script, Server, close, frame
 
 from kalshi_trio.observe.stats import FeedStats
 from kalshi_trio.protocol.links import Link, Order
@@ -121,3 +121,22 @@ class Scene:
         self.stop("the test is done")
         with trio.fail_after(10):
             await self.done.wait()
+
+
+def says(*texts: str) -> Script:
+    """A server that sends these in one write, then waits for the goodbye."""
+
+    async def script(peer: Peer) -> None:
+        await peer.send(*texts)
+        await peer.until_closed()
+
+    return script
+
+
+async def says_and_hangs_up(peer: Peer) -> None:
+    await peer.send(f"of {peer.number}")
+    await peer.raw(close(1001, b"restart"))
+
+
+async def says_and_is_cut(peer: Peer) -> None:
+    await peer.raw(frame(b"whole") + frame(b"half")[:4])

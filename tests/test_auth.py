@@ -69,6 +69,16 @@ def test_a_signer_shows_nothing_of_its_key() -> None:
     assert "Signer('an-id')" == repr(signer) == str(signer) == f"{signer}"
 
 
+@pytest.mark.parametrize("key_id", ["", " ", "two words", "line\nbreak", "schlüssel"])
+def test_an_id_that_cannot_stand_in_a_header_is_refused(key_id: str) -> None:
+    with pytest.raises(ConfigError, match="KALSHI_API_KEY_ID"):
+        Signer(key_id, pem(), "key.pem")
+
+
+def test_space_around_an_id_is_no_part_of_it() -> None:
+    assert Signer(" an-id\n", pem(), "key.pem").key_id == "an-id"
+
+
 BAD: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "no private key"),
     "no PEM": (b"a password in the wrong file", "no private key"),

@@ -27,8 +27,10 @@ class Signer:
     """Signs with one API key; its repr shows the key's id and nothing else."""
 
     def __init__(self, key_id: str, pem: bytes, name: str) -> None:
-        """Takes PKCS#1 or PKCS#8 PEM; ConfigError, naming `name`, for anything else."""
-        self.key_id = key_id
+        """Takes PKCS#1 or PKCS#8 PEM; ConfigError, naming `name`, for anything else, and for an id that is none."""
+        self.key_id = key_id.strip()
+        if not self.key_id.isascii() or not self.key_id.isprintable() or not self.key_id or " " in self.key_id:
+            raise ConfigError("KALSHI_API_KEY_ID is no key id: it looks like a952bcbe-ec3b-4b5b-b8f9-11dae589608c")
         self._key = _load(pem, name)
 
     def __repr__(self) -> str:

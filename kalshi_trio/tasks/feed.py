@@ -72,6 +72,7 @@ class Feed:
     clock: Clock = field(default_factory=Clock)
     random: Callable[[], float] = random.random
     _number: int = 0
+    _received: int = 0
     _opened_at: float | None = None
     _gave_up: bool = False
 
@@ -183,14 +184,15 @@ class Feed:
     def _take(self, arrival: Arrival) -> None:
         frames = arrival.frames
         if self.frames is not None:
-            left = self.frames - self.stats.received
+            left = self.frames - self._received
             frames = frames[:left]
             if not frames:
                 return
             if len(frames) == left:
                 self.stop(f"{self.frames} frames received")
         self.journal.append("frame", self._number, arrival.ts_recv, arrival.mono_ns, frames)
-        self.stats.received += len(frames)
+        self._received += len(frames)
+        self.stats.received = self._received
         self.stats.received_bytes += sum(map(len, frames))
         self.stats.last_frame_mono_ns = arrival.mono_ns
 

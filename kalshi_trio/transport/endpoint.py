@@ -25,7 +25,8 @@ class Endpoint(NamedTuple):
         """The URL in parts; ConfigError where it is no websocket's."""
         try:
             parts = urlsplit(self.url)
-            usable = parts.scheme in ("ws", "wss") and parts.hostname is not None and parts.port != 0
+            usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+            usable = usable and self.url.isascii() and self.url.isprintable() and " " not in self.url
         except ValueError:
             usable = False
         if not usable:

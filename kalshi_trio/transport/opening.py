@@ -6,7 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 
 import trio
-from trio_websocket import ConnectionRejected, WebSocketConnection, wrap_client_stream
+from h11 import ProtocolError
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kalshi_trio.errors import FeedLost, KeyRefused
@@ -19,6 +20,11 @@ from kalshi_trio.transport.seam import MAX_MESSAGE, Clock, Connection, Transport
 
 CONNECT_SECONDS = 15.0
 """For the name, TCP, TLS and the handshake together."""
+_FAILURES = (ConnectionClosed, ConnectionRejected, LocalProtocolError, RemoteProtocolError, ProtocolError, FeedLost)
+"""What trio-websocket's reader ends with when the peer is at fault; anything else is a bug and gets out.
+
+h11's ProtocolError is among them since wsproto wants to refuse a bad answer to its own request, which h11 does not allow.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Opener:
                     patience.deadline = float("inf")
                     task_status.started(connection)
                     await trio.sleep_forever()
-            except* (ConnectionRejected, LocalProtocolError, RemoteProtocolError, FeedLost) as group:
+            except* _FAILURES as group:
                 failed = group
             finally:
                 await trio.aclose_forcefully(stream)
@@ -58,8 +64,9 @@ class Opener:
         try:
             return await self.dial(endpoint)
         except (OSError, trio.BrokenResourceError) as error:
-            kind = "TLS failed" if isinstance(error, ssl.SSLError) else "cannot connect"
-            raise FeedLost(f"{endpoint.shown}: {kind}: {error}") from error
+            why = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
+            kind = "TLS failed" if isinstance(why, ssl.SSLError) else "cannot connect"
+            raise FeedLost(f"{endpoint.shown}: {kind}: {why}") from error
 
     async def _open(self, nursery: trio.Nursery, stream: trio.abc.Stream, endpoint: Endpoint) -> Connection:
         if self.transport == "plain":

@@ -1,0 +1,107 @@
+"""Handshakes: what comes of each answer, and of none."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from transport_help import both
+from trio.testing import MockClock, memory_stream_pair
+from wire_help import URL, Peer, Server, frame, refuse
+
+from kalshi_trio.errors import FeedLost, KeyRefused
+from kalshi_trio.transport.endpoint import Endpoint
+from kalshi_trio.transport.opening import CONNECT_SECONDS, Opener
+from kalshi_trio.transport.seam import Transport
+
+
+async def fails(transport: Transport, server: Server) -> BaseException:
+    """What comes of trying to connect."""
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(Opener(server.dial, transport).hold, Endpoint(URL))
+    except* (FeedLost, KeyRefused) as group:
+        error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@both
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "wait"),
+    [
+        (401, b'{"error":{"code":"authentication_error","details":"NOT_FOUND"}}', KeyRefused, 0),
+        (401, b"", KeyRefused, 0),
+        (401, b'{"error":{"code":"header_timestamp_expired"}}', FeedLost, 0),
+        (429, b'{"error":"too many requests"}', FeedLost, 20),
+        (503, b"", FeedLost, 0),
+    ],
+)
+async def test_a_refused_handshake_means_what_its_status_says(
+    transport: Transport, status: int, body: bytes, kind: type[Exception], wait: float, nursery: trio.Nursery
+) -> None:
+    error = await fails(transport, Server(nursery, refusals={1: refuse(status, body)}))
+
+    assert isinstance(error, kind)
+    assert wait == getattr(error, "wait", 0)
+
+
+@both
+async def test_a_server_that_never_answers_is_given_up_in_time(transport: Transport, autojump_clock: MockClock) -> None:
+    async def dial(_: Endpoint) -> trio.abc.Stream:
+        return memory_stream_pair()[0]
+
+    with pytest.raises(ExceptionGroup) as group:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(Opener(dial, transport).hold, Endpoint(URL))
+
+    assert group.group_contains(FeedLost, match="did not answer within 15s")
+    assert trio.current_time() == pytest.approx(CONNECT_SECONDS)
+
+
+@both
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + frame(b"early"),
+    ],
+    ids=["no HTTP", "no acceptance"],
+)
+async def test_a_server_that_speaks_something_else_is_a_lost_feed(
+    transport: Transport, answer: bytes, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def below(stream: trio.abc.Stream) -> None:
+        await stream.receive_some()
+        await stream.send_all(answer)
+        await trio.sleep_forever()
+
+    server = Server(nursery)
+    server.below = below
+
+    assert isinstance(await fails(transport, server), FeedLost)
+    assert trio.current_time() < 1
+    nursery.cancel_scope.cancel(reason="the test is done")
+
+
+@both
+async def test_a_server_that_cannot_be_reached_is_a_lost_feed(transport: Transport) -> None:
+    async def dial(_: Endpoint) -> trio.abc.Stream:
+        raise OSError("no route")
+
+    with pytest.raises(ExceptionGroup) as group:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(Opener(dial, transport).hold, Endpoint(URL))
+
+    assert group.group_contains(FeedLost, match="cannot connect: no route")
+
+
+@both
+async def test_compression_is_not_offered(transport: Transport, nursery: trio.Nursery) -> None:
+    server = Server(nursery, Peer.until_closed)
+    endpoint = Endpoint(URL, ((b"KALSHI-ACCESS-KEY", b"id"),))
+    await nursery.start(Opener(server.dial, transport).hold, endpoint)
+
+    assert "sec-websocket-extensions" not in server.headers[0]
+    assert server.headers[0]["kalshi-access-key"] == "id"
+    nursery.cancel_scope.cancel(reason="the test is done")
