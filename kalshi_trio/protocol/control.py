@@ -42,7 +42,7 @@ class ControlFrames:
         elif isinstance(message, ErrorFrame):
             on = f" (sid={heard.sid})" if heard.sid else ""
             self._out.warn(f"Exchange answered error {heard.code}: {heard.text}{on}")
-            if heard.code in TERMINAL and heard.sid in subs:
+            if heard.code in TERMINAL and heard.sid and heard.sid in subs:
                 self._died(subs.pop(heard.sid), heard.code)
         if heard.id >= OWN_IDS:
             self._out.signals.append(heard)
