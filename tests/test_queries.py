@@ -97,6 +97,13 @@ def test_the_code_that_is_shown_gives_what_is_shown(parquet: Path) -> None:
     assert found["market"].to_pylist() == [row[0] for row in answer.rows]
 
 
+def test_what_is_shown_fits_a_usual_terminal(parquet: Path, client: Client) -> None:
+    answers = ask_parquet(parquet, SESSION) + ask_clickhouse(client, "kalshi", SESSION)
+    lines = [line for answer in answers for line in answer.asked.replace(str(parquet), "data").splitlines()]
+
+    assert max(map(len, lines)) <= 76
+
+
 def test_only_the_session_that_was_asked_for_counts(parquet: Path) -> None:
     (answer,) = ask_parquet(parquet, "20200101_000000-00000000")
 

@@ -20,9 +20,12 @@ from kalshi_trio.log_lines import escape
 BUSIEST = """\
 import pyarrow.dataset as ds
 deltas = ds.dataset({folder!r}, partitioning="hive")
-rows = deltas.to_table(columns=["market", "ts_recv"], filter=ds.field("session") == {session!r})
-counts = rows.group_by("market").aggregate([("ts_recv", "count"), ("ts_recv", "min"), ("ts_recv", "max")])
-counts.sort_by([("ts_recv_count", "descending"), ("market", "ascending")]).slice(0, 10)"""
+mine = ds.field("session") == {session!r}
+rows = deltas.to_table(columns=["market", "ts_recv"], filter=mine)
+counts = rows.group_by("market").aggregate(
+    [("ts_recv", "count"), ("ts_recv", "min"), ("ts_recv", "max")])
+order = [("ts_recv_count", "descending"), ("market", "ascending")]
+counts.sort_by(order).slice(0, 10)"""
 
 TOPS = """\
 SELECT market, ts_event, bid, bid_size, ask, ask_size
@@ -39,7 +42,8 @@ FROM (
     FROM {database}.latest_book
     WHERE market = (
         SELECT market FROM {database}.deltas
-        WHERE session = '{session}' AND market IN (SELECT market FROM {database}.latest_book)
+        WHERE session = '{session}'
+            AND market IN (SELECT market FROM {database}.latest_book)
         GROUP BY market ORDER BY count() DESC, market LIMIT 1
     )
     ORDER BY book_side, if(book_side = 'bid', -yes_price, yes_price)
