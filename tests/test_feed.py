@@ -140,6 +140,33 @@ async def test_a_command_is_journalled_before_it_is_sent(nursery: trio.Nursery, 
     assert heard == [('{"id":1000001}', [b'{"id":1000001}'])]
 
 
+async def test_what_was_read_before_a_command_is_journalled_before_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def talks(peer: Peer) -> None:
+        for number in range(40):
+            await trio.sleep(0.1)
+            await peer.send(f"{number}")
+        await peer.until_closed()
+
+    scene = Scene(nursery, (talks,))
+    scene.start()
+    await trio.sleep(1)
+    scene.journal.full = True
+    await trio.sleep(2)
+    await scene.orders.send(Command(1, 1_000_001, "asked while the disk is full"))
+    await trio.sleep(1)
+    scene.journal.full = False
+    await trio.sleep(2)
+    await scene.finish()
+
+    kinds = [records.kind for records in scene.journal.records]
+    stamps = [(records.mono_ns, records.ts_recv) for records in scene.journal.records]
+    assert kinds.count("frame") == 40
+    assert 25 <= kinds[: kinds.index("command")].count("frame") <= 31
+    assert stamps == sorted(stamps)
+
+
 async def test_orders_for_a_connection_that_is_gone_are_void(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
     scene = Scene(nursery, (says_and_hangs_up, Peer.until_closed))
     scene.start()

@@ -6,13 +6,13 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import memory_stream_pair
+from trio.testing import MockClock, memory_stream_pair
 from wire_help import close, frame, ping
 
 from kalshi_trio.errors import FeedLost
 from kalshi_trio.transport.frame_tap import FrameTap
 from kalshi_trio.transport.held import STALL_SECONDS, Held
-from kalshi_trio.transport.seam import Clock
+from kalshi_trio.transport.seam import Arrival, Clock
 from kalshi_trio.transport.splitter import Splitter
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
@@ -170,7 +170,7 @@ async def test_all_frames_of_a_read_share_the_stamps_of_its_return() -> None:
     assert await held.take() == (101, 201, [b"a", b"b"])
 
 
-async def test_what_came_back_from_above_keeps_its_place(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_came_back_from_above_keeps_its_place(autojump_clock: MockClock) -> None:
     held = Held()
     tap, far = await open_tap(held)
     await far.send_all(frame(b"a") + frame(b"b", fin=False) + frame(b"b", 0) + frame(b"c") + ping())
@@ -194,7 +194,7 @@ async def test_a_message_handed_back_before_the_next_read_does_not_hang_it() -> 
 
 
 async def test_reading_stops_while_too_much_is_held_and_goes_on_when_it_is_taken(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: MockClock,
 ) -> None:
     held = Held(limit=100)
     tap, far = await open_tap(held)
@@ -212,8 +212,22 @@ async def test_reading_stops_while_too_much_is_held_and_goes_on_when_it_is_taken
     assert await tap.receive_some() == ping()
 
 
+async def test_taking_the_rest_makes_room_too(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    held = Held(limit=10)
+    held.put(Arrival(1, 1, [b"x" * 10]))
+
+    async def takes() -> None:
+        await trio.sleep(1)
+        held.rest()
+
+    nursery.start_soon(takes)
+
+    assert await held.room()
+    assert trio.current_time() == pytest.approx(1)
+
+
 async def test_a_connection_whose_frames_nobody_takes_is_given_up_and_keeps_them(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: MockClock,
 ) -> None:
     held = Held(limit=100)
     tap, far = await open_tap(held)
@@ -228,7 +242,7 @@ async def test_a_connection_whose_frames_nobody_takes_is_given_up_and_keeps_them
     assert lost.value.cause == "stall"
 
 
-async def test_taking_that_is_cancelled_loses_nothing(autojump_clock: trio.testing.MockClock) -> None:
+async def test_taking_that_is_cancelled_loses_nothing(autojump_clock: MockClock) -> None:
     held = Held()
     tap, far = await open_tap(held)
     with trio.move_on_after(1):

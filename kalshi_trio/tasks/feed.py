@@ -75,6 +75,7 @@ class Feed:
     _received: int = 0
     _opened_at: float | None = None
     _gave_up: bool = False
+    _open: Connection | None = None
 
     async def run(self) -> None:
         """Until `stopping` is set and all that was received before is in the journal; then closes its channels.
@@ -154,14 +155,15 @@ class Feed:
                     leaving.cancel_scope.cancel(reason="the connection is over")
             return lost
         finally:
-            for arrival in connection.rest():
-                self._take(arrival)
+            self._take_rest()
+            self._open = None
 
     def _opened(self, connection: Connection) -> None:
         self._opened_at = trio.current_time()
         self.stats.state = "connected"
         self._ponged()
         self._note("connection", {"event": "open", "transport": self.transport, "date": connection.date})
+        self._open = connection
         log.info("Connected to Kalshi WebSocket")
 
     def _ponged(self) -> None:
@@ -195,6 +197,10 @@ class Feed:
         self.stats.received = self._received
         self.stats.received_bytes += sum(map(len, frames))
         self.stats.last_frame_mono_ns = arrival.mono_ns
+
+    def _take_rest(self) -> None:
+        for arrival in self._open.rest() if self._open else ():
+            self._take(arrival)
 
     async def _room(self) -> bool:
         """Whether the journal has room; a wait that is worth it is recorded."""
@@ -240,6 +246,8 @@ class Feed:
         self._append(kind, json.dumps(event).encode())
 
     def _append(self, kind: Kind, data: bytes) -> None:
+        """A record of our own; what was read before it goes before it, so that stamps never go back."""
+        self._take_rest()
         self.journal.append(kind, self._number, self.clock.wall_ns(), self.clock.mono_ns(), [data])
 
 

@@ -64,4 +64,5 @@ class Held:
         rest = list(self._arrivals)
         self._arrivals.clear()
         self._bytes = 0
+        self._emptied.set()
         return rest
