@@ -34,7 +34,7 @@ def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
     """Records the simulated exchange and shows what was stored."""
     pace = None if speed == "max" else float(speed)
     done = _run(partial(demo, settings, speed=pace, recording=recording, console=Terminal()))
-    if not done.interrupted:
+    if done.stats.builder.deltas and not done.interrupted:
         _ask(done)
     return _code(done)
 

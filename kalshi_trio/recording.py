@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from kalshi_trio.protocol.links import Link, Order
 from kalshi_trio.protocol.signals import Signal
 from kalshi_trio.protocol.subscriptions import Subscriptions
 from kalshi_trio.sealing import Sealer, time_text, verdict_of
-from kalshi_trio.session import Session, open_session, watch_signals
+from kalshi_trio.session import Session, hear_signals, open_session, watch_signals
 from kalshi_trio.settings import Settings, masked
 from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
 from kalshi_trio.tasks.feed import Feed
@@ -73,13 +74,15 @@ async def record(
     secret = settings.clickhouse_password.get_secret_value()
     if secret:
         register_secret(secret)
-    with DataLock(settings.data_dir) as lock:
+    with ExitStack() as stack:
+        lock = stack.enter_context(DataLock(settings.data_dir))
         name = new_name(settings.data_dir, time.time_ns())
+        heard = stack.enter_context(hear_signals())  # before the first line: who sees that may press Ctrl-C
         setup_session_logger(settings.log_dir, name.stamp, console=console)
         recording = Recording(settings, name, source)
         lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
         try:
-            await _Run(recording, sign, console).run()
+            await _Run(recording, sign, console).run(heard)
         finally:
             close_session_logger(recording.verdict)
     return recording
@@ -109,13 +112,13 @@ class _Run:
     def _stored(self, sink: Sink, batch: object) -> None:
         self._lateness.stored(sink.store.name, batch, time.time_ns())  # type: ignore[arg-type]
 
-    async def run(self) -> None:
-        """The recording itself; returns when it is over and its manifest is sealed."""
+    async def run(self, heard: AsyncIterator[int]) -> None:
+        """The recording itself, until it is over and its manifest sealed. `heard`: signals."""
         settings = self._settings
         log_environment({name.upper(): _flat(value) for name, value in settings.shown().items()}, log)
         log.info("Loaded %d markets: %s", len(settings.markets), ", ".join(settings.markets))
         async with open_session("Kalshi recorder") as session:
-            await session.serve("signals", watch_signals, session)
+            await session.serve("signals", watch_signals, session, heard)
             if self._console is not None:
                 view = partial(live_view, self._recording.stats, console=self._console, stopping=session.stopping)
                 await session.serve("console", partial(view, bound=_bound(settings)))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVarTuple
 
@@ -150,13 +150,23 @@ async def open_session(name: str, *, grace: float = GRACE) -> AsyncIterator[Sess
         services.cancel_scope.cancel(reason="the session is over")
 
 
-async def watch_signals(session: Session, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+def hear_signals() -> AbstractContextManager[AsyncIterator[int]]:
+    """Receives SIGINT and SIGTERM from now on, for `watch_signals`. For the main thread only."""
+    return trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM)
+
+
+async def watch_signals(
+    session: Session,
+    heard: AsyncIterator[int] | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """Turns SIGINT and SIGTERM into `session.stop`, a second SIGINT into `session.interrupt`; runs until cancelled.
 
-    For the main thread only.
+    `heard` are those of a receiver that was opened before the session. For the main thread only.
     """
     asked = 0
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with nullcontext(heard) if heard is not None else hear_signals() as signals:
         task_status.started()
         async for number in signals:
             asked += number == signal.SIGINT
