@@ -39,10 +39,12 @@ say "running it for longer, until it is healthy, then stopping it"
 podman run --detach --name kalshi-check "${run[@]}" --read-only --tmpfs /tmp --cap-drop=all \
     --env DATA_DIR=/app/data/demo --volume kalshi-data:/app/data --volume kalshi-logs:/app/logs kalshi-trio demo --seconds 600 >/dev/null
 trap 'podman rm --force kalshi-check >/dev/null 2>&1 || true' EXIT
+health=""
 for _ in $(seq 30); do
-    if podman healthcheck run kalshi-check >"$work/health" 2>/dev/null; then break; fi
+    if health="$(podman exec kalshi-check python3 -m kalshi_trio health)" && [ "${health#*, 0 frames}" = "$health" ]; then break; fi
     sleep 1
 done
+say "health: $health"
 podman healthcheck run kalshi-check
 podman stop kalshi-check >/dev/null
 code="$(podman inspect --format '{{.State.ExitCode}}' kalshi-check)"

@@ -13,7 +13,7 @@ from kalshi_trio.transport.held import STALL_SECONDS, Held
 from kalshi_trio.transport.seam import MAX_MESSAGE, Arrival, Clock
 from kalshi_trio.transport.splitter import Splitter
 
-READ_BYTES = 64 << 10
+READ_BYTES = 256 << 10
 _LARGEST_HEAD = 64 << 10
 
 
