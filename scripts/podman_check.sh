@@ -41,7 +41,8 @@ podman run --detach --name kalshi-check "${run[@]}" --read-only --tmpfs /tmp --c
 trap 'podman rm --force kalshi-check >/dev/null 2>&1 || true' EXIT
 health=""
 for _ in $(seq 30); do
-    if health="$(podman exec kalshi-check python3 -m kalshi_trio health)" && [ "${health#*, 0 frames}" = "$health" ]; then break; fi
+    health="$(podman exec kalshi-check python3 -m kalshi_trio health || true)"
+    if grep -q "^well: .*, [1-9]" <<<"$health"; then break; fi
     sleep 1
 done
 say "health: $health"
