@@ -14,7 +14,7 @@ from kalshi_trio.demo import demo, signed
 from kalshi_trio.errors import UserError
 from kalshi_trio.observe.queries import ask_clickhouse, ask_parquet, show
 from kalshi_trio.observe.terminal import Terminal
-from kalshi_trio.recording import Recording, record
+from kalshi_trio.recording import Recording, record, short
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.clickhouse import Embedded
 from kalshi_trio.transport.key import load_signer
@@ -42,7 +42,7 @@ def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
 def _ask(done: Recording) -> None:
     """A few questions to what was just stored, with the words in which anybody can ask them again."""
     settings, session = done.settings, done.name.session
-    answers = ask_parquet(settings.parquet_folder, session) if settings.parquet else []
+    answers = ask_parquet(Path(short(settings.parquet_folder)), session) if settings.parquet else []
     if settings.clickhouse and not settings.clickhouse_url:
         place = Embedded(settings.data_dir / "clickhouse")
         try:

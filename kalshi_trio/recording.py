@@ -148,9 +148,9 @@ class _Run:
             report = await Door().run(self._seal, sealer)
             seconds = (time.monotonic_ns() - self._recording.stats.started_mono_ns) / 1e9
             places = {
-                "journal": _short(self._name.folder),
+                "journal": short(self._name.folder),
                 **{sink.store.name: _place(settings, sink.store.name) for sink in self._sinks},
-                "logs": _short(settings.log_dir),
+                "logs": short(settings.log_dir),
             }
             say_summary(Ending(sealer.manifest, report, seconds, session.diary, places), self._console or Terminal())
         if self._refused is not None:
@@ -272,11 +272,11 @@ def _bound(settings: Settings) -> Bound | None:
 
 def _place(settings: Settings, sink: str) -> str:
     if sink == "Parquet":
-        return _short(settings.parquet_folder)
-    return masked(settings.clickhouse_url) if settings.clickhouse_url else _short(settings.data_dir / "clickhouse")
+        return short(settings.parquet_folder)
+    return masked(settings.clickhouse_url) if settings.clickhouse_url else short(settings.data_dir / "clickhouse")
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
     """As a person would write it from here."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
