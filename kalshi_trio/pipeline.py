@@ -136,7 +136,8 @@ class Pipeline:
         return told
 
     async def _report(self, ends: trio.MemorySendChannel[SegmentEnd], end: SegmentEnd, rows: Digests) -> None:
-        await self._door.run(self.sealer.segment, end, rows)
+        more = not (self.journal.closed and end.last == self.journal.last_frame)
+        await self._door.run(partial(self.sealer.segment, end, rows, more=more))
         with suppress(trio.WouldBlock):  # then it is sealed with the last ones, as it stands
             ends.send_nowait(end)
 

@@ -14,6 +14,7 @@ import trio
 
 from kalshi_trio import __version__
 from kalshi_trio.errors import ConfigError, KeyRefused
+from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, new_name
 from kalshi_trio.journal.manifest import Manifest, Verdict
@@ -180,6 +181,7 @@ class _Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._manifest = Manifest(name.session, folder.name, source, __version__, started)
         self._manifest.markets, self._manifest.settings = list(settings.markets), settings.shown()
+        checkpoints.save(folder, checkpoints.Checkpoint(1, 1, self._builder.dump()))
         manifests.write(folder / "manifest.json", self._manifest)
 
     def _append(self, event: Mapping[str, object]) -> None:

@@ -36,9 +36,10 @@ class Sealer:
         self._digests: dict[str, list[str]] = {}
         self._made: dict[str, int] = {}
 
-    def segment(self, end: SegmentEnd, rows: Digests) -> None:
-        """The builder has been through a segment: its checkpoint is kept, and what was made of it."""
-        checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint))
+    def segment(self, end: SegmentEnd, rows: Digests, *, more: bool) -> None:
+        """The builder has been through a segment: what was made of it, and, if more follow, the next one's checkpoint."""
+        if more:
+            checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint))
         self._reports[end.first, end.last] = (end, rows)
         for table, (made, digest) in rows.items():
             self._made[table] = self._made.get(table, 0) + made
@@ -80,7 +81,7 @@ class Sealer:
         )
         manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
         manifest.coverage = {ticker: _coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
-        manifest.fields = dict.fromkeys(state.census.lines(), 1)
+        manifest.fields = state.census.counts()
         manifest.lateness_ms = lateness
         manifests.seal(self.folder, manifest)
 

@@ -144,7 +144,7 @@ class _Sealing:
             by_type = {name: n - self._before.get(name, 0) for name, n in now.items() if n > self._before.get(name, 0)}
             self._before = now
             end = SegmentEnd(self._segment, self._first, last, by_type, self._builder.dump())
-            self._sealer.segment(end, self._rows.end())
+            self._sealer.segment(end, self._rows.end(), more=last < self._older.last)
 
     def _finish(self) -> None:
         state = self._builder.state

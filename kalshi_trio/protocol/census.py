@@ -58,12 +58,17 @@ class Census(Struct):
             if getattr(thing, learnt(number), UNUSED) is not UNUSED:
                 names[name] += 1
 
-    def lines(self) -> list[str]:
-        """All of it as short texts, for people and the manifest."""
-        said = [f"type {name}" for name in self.types]
+    def counts(self) -> dict[str, int]:
+        """All of it, as short texts with how often each was seen, for people and the manifest."""
+        said = {f"type {name}": times for name, times in self.types.items()}
         for place, names in self.fields.items():
-            said += [f"field {place if place[-1] == '.' else place + '.msg.'}{name}" for name in names]
-        return said + [f"precision {name}" for name in self.precisions]
+            where = place if place[-1] == "." else f"{place}.msg."
+            said |= {f"field {where}{name}": times for name, times in names.items()}
+        return said | {f"precision {name}": times for name, times in self.precisions.items()}
+
+    def lines(self) -> list[str]:
+        """The short texts alone."""
+        return list(self.counts())
 
     def _count(self, counts: dict[str, int], name: str, times: int) -> None:
         if name not in counts:
