@@ -20,7 +20,6 @@ from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.clickhouse import Embedded
 from kalshi_trio.transport.key import load_signer
 
-
 SWITCH_SECONDS = 0.001
 """How long a worker thread may keep the interpreter's lock from the feed (Python's own: 5 ms, at each read)."""
 

@@ -110,7 +110,9 @@ class Pipeline:
                 watchers.cancel_scope.cancel(reason="all rows are stored")
             delta_log.close()
 
-    async def _store(self, sink: Sink, live: Source, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _store(  # noqa: ASYNC128  the writers call it
+        self, sink: Sink, live: Source, *, task_status: trio.TaskStatus[None]
+    ) -> None:
         """Older sessions first; the first attempt to open the sink decides whether the recorder may start."""
         for number, source in enumerate(self.older):
             older = replace(sink, stats=SinkStats(sink.store.name))

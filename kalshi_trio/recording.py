@@ -140,7 +140,7 @@ class _Run:
             try:
                 await pipeline.run(partial(self._feed, session), partial(self._end, session))
             finally:
-                await self._close_stores()
+                await self._close_stores()  # noqa: ASYNC102  shielded, with a deadline, in there
             session.stop("the recording is over")
         self._recording.interrupted = session.interrupted
         for one in older:

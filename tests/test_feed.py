@@ -195,7 +195,7 @@ async def test_frames_that_were_read_are_journalled_even_when_the_feed_is_cancel
                 scene.journal.full = True
             await trio.sleep(0.1)
 
-    with trio.move_on_after(seconds):
+    with trio.move_on_after(seconds):  # noqa: ASYNC100  the nursery waits
         async with trio.open_nursery() as nursery:
             scene = Scene(nursery, (talks,))
             scene.start()
