@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 
-from kalshi_trio.errors import JournalDamaged, JournalUnwritable
+from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal import recovery
 from kalshi_trio.journal.disk import Disk, rewrite
 from kalshi_trio.journal.index import read_index
@@ -31,6 +34,18 @@ def disk_in(folder: Path) -> Disk:
 
 def numbers(folder: Path, after: int = 0, through: int | None = None) -> list[int]:
     return [int(data) for frames in read_session(folder, after, through) for run in frames.records for data in run.data]
+
+
+def refuse(real: Callable[[int], None], times: int) -> Callable[[int], None]:
+    """A system call that fails some times, as on a full disk."""
+    left = [OSError(errno.ENOSPC, "No space left on device")] * times
+
+    def call(fd: int) -> None:
+        if left:
+            raise left.pop()
+        real(fd)
+
+    return call
 
 
 async def read_all(reader: Reader) -> list[bytes]:
@@ -105,34 +120,26 @@ async def test_a_cancelled_receive_loses_nothing(autojump_clock: trio.testing.Mo
     assert [run.data for run in (await reader.receive()).records] == [[b"a"]]
 
 
-class Refusing(Disk):
-    """Refuses some writes after having written them, as a failed fsync does."""
-
-    refusals = 2
-
-    def write(self, pending: list[tuple[int, Records]]) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            super().write(pending)
-            assert self._writer is not None
-            self._writer.abandon()
-            self._writer = None
-            raise JournalUnwritable("no space")
-        super().write(pending)
-
-
-async def test_after_a_failed_fsync_the_records_are_written_again_to_a_new_segment(tmp_path: Path) -> None:
+async def test_after_a_failed_fsync_the_records_are_written_again_to_a_new_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal(tmp_path / "s", "s", "0", limits=Limits(flush_seconds=0.01, retry_seconds=0.01))
-    journal.disk = Refusing(tmp_path / "s", {})
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)
         journal.append("frame", 1, 1, 1, [b"1", b"2"])
-        journal.append("frame", 1, 2, 2, [b"3"])
-        await journal.durable(3)
+        await journal.durable(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", refuse(os.fdatasync, 2))
+            journal.append("frame", 1, 2, 2, [b"3"])
+            await journal.durable(3)
+        parts = sorted(path.name for path in (tmp_path / "s").glob("*.arrows"))
+        live = numbers(tmp_path / "s")
         journal.close()
 
-    assert numbers(tmp_path / "s") == [1, 2, 3]
-    assert len(list((tmp_path / "s").glob("*.arrows"))) > 1
+    assert parts == ["000001.arrows", "000001_002.arrows"]
+    assert live == numbers(tmp_path / "s") == [1, 2, 3]
+    assert [(file.file, file.first, file.last) for file in closed_files(tmp_path / "s")] == [("000001.arrows", 1, 3)]
+    assert journal.disk.closed == closed_files(tmp_path / "s")
 
 
 @pytest.mark.parametrize("place", [0.05, 0.3, 0.5, 0.7, 0.95])

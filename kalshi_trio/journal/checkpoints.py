@@ -46,6 +46,11 @@ def nearest(folder: Path, after: int) -> Checkpoint | None:
     return None
 
 
+def every(folder: Path) -> list[tuple[Path, Checkpoint | None]]:
+    """All of them, oldest first; None where one is damaged."""
+    return [(path, _load(path)) for path in sorted(folder.glob("*.checkpoint"))]
+
+
 def _load(path: Path) -> Checkpoint | None:
     data = path.read_bytes()
     if len(data) < 48 or hashlib.sha256(data[32:]).digest() != data[:32]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
 
-from kalshi_trio.errors import FolderNotWritable, JournalUnwritable
-from kalshi_trio.journal.files import LARGE, SegmentWriter, sync_folder
+from kalshi_trio.errors import FolderNotWritable, JournalDamaged, JournalUnwritable
+from kalshi_trio.journal.batches import NEVER, Damage, raise_damage
+from kalshi_trio.journal.files import LARGE, SegmentWriter, refusals, sync_folder
 from kalshi_trio.journal.index import write_index
+from kalshi_trio.journal.names import part_path, parts_of, segment_of
+from kalshi_trio.journal.reading import walk_files
 from kalshi_trio.journal.segment import Closed, encode
+from kalshi_trio.journal.window import cut
+from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.records import Records
+
+log = get_logger(__name__)
 
 
 class Disk:
@@ -21,79 +29,160 @@ class Disk:
     def __init__(self, folder: Path, metadata: dict[str, str]) -> None:
         self.folder = folder
         self.metadata = metadata
-        self._writer: SegmentWriter | None = None
-        self._segment = 0
-        self._number = 0
         self.closed: list[Closed] = []
+        self._segment = 0
+        self._writer: SegmentWriter | None = None
+        self._parts: list[Path] = []
+        """Files of this segment that hold records for good and get no more."""
+        self._durable = 0
 
     def open(self) -> None:
         """Makes the folder; FolderNotWritable where that is refused."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self.folder.parent)
+            sync_folder(self.folder.parent.parent)
         except OSError as error:
             raise FolderNotWritable(f"{self.folder}: {error.strerror}. Choose another DATA_DIR.") from error
 
     def write(self, pending: list[tuple[int, Records]]) -> None:
         """Brings these records to disk.
 
-        After JournalUnwritable all of them are to be written again: to a new file, which is right from its first record
-        on, whatever the old one holds beyond that.
+        After JournalUnwritable call it again with the same records and any that came since. After a failed fsync nobody
+        knows what the file holds behind its last good one, so what is not certain is written again to a new part.
         """
         try:
-            for segment, runs in groupby(pending, key=lambda entry: entry[0]):
-                writer = self._for(segment)
-                writer.append(encode([run for _, run in runs]))
+            for segment, entries in groupby(pending, key=lambda entry: entry[0]):
+                left = [cut(run, self._durable) for _, run in entries if run.last > self._durable]
+                if left:
+                    self._file_for(segment).append(encode(left))
             if self._writer is not None:
                 self._writer.sync()
+                self._durable = self._writer.synced
         except JournalUnwritable:
-            if self._writer is not None:
-                self._writer.abandon()
-                self._writer = None
+            self._give_up()
             raise
 
-    def _for(self, segment: int) -> SegmentWriter:
-        if self._writer is not None and segment != self._segment:
-            self._close(self._writer)
-            self._writer = None
-        if self._writer is None:
+    def end(self) -> None:
+        """Closes the last segment as it stands. May be called again after JournalUnwritable: all records are on disk."""
+        try:
+            self._close()
+        except JournalUnwritable:
+            self._give_up()
+            raise
+
+    def _file_for(self, segment: int) -> SegmentWriter:
+        if segment != self._segment:
+            self._close()
             self._segment = segment
-            self._number += 1
-            self._writer = SegmentWriter(self.folder / f"{self._number:06}.arrows", self.metadata)
+        if self._writer is None:
+            self._writer = SegmentWriter(part_path(self.folder, segment, len(self._parts) + 1), self.metadata)
         return self._writer
 
-    def _close(self, writer: SegmentWriter) -> None:
-        sha256 = writer.end()
-        write_index(writer.path.with_suffix(".index"), writer.entries, writer.bytes, sha256)
-        first, last = writer.entries[0].first_frame, writer.entries[-1].last_frame
-        self.closed.append(Closed(writer.path.name, first, last, writer.bytes, sha256))
-
-    def end(self) -> None:
-        """Closes the last segment as it stands."""
+    def _close(self) -> None:
+        closed = None
         if self._writer is not None:
-            self._close(self._writer)
+            closed = end_segment(self._writer)
+            self._durable = closed.last
+            self._parts.append(self._writer.path)
             self._writer = None
+        if self._parts and (closed is None or len(self._parts) > 1):
+            closed = rewrite(self._parts[0], self.metadata)
+        if closed is not None:
+            self.closed.append(closed)
+        self._parts = []
+
+    def _give_up(self) -> None:
+        """The file gets no more; if nothing of it is certain, its name is used again."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.abandon()
+            self._durable = max(self._durable, writer.synced)
+            if writer.synced:
+                self._parts.append(writer.path)
 
 
-def rewrite(path: Path, metadata: dict[str, str]) -> Closed:
-    """Puts a closed segment into large batches, under its own name. A reader that holds the old file goes on with it."""
-    temporary = path.with_suffix(".arrows.tmp")
-    writer = SegmentWriter(temporary, metadata)
-    with pa.OSFile(os.fspath(path)) as source, pa.ipc.open_stream(source) as reader:
-        held: list[pa.RecordBatch] = []
-        for batch in reader:
-            held.append(batch)
-            if sum(part.num_rows for part in held) >= LARGE:
-                _put(writer, held)
-                held = []
-        if held:
-            _put(writer, held)
-    sha256 = writer.end()
-    temporary.replace(path)
+def end_segment(writer: SegmentWriter, path: Path | None = None) -> Closed:
+    """Ends a file that has records, under its own name or as `path`, and puts its index beside it."""
+    sha256, path = writer.end(), path or writer.path
+    if path != writer.path:
+        with refusals(path):
+            writer.path.replace(path)
+            sync_folder(path.parent)
     write_index(path.with_suffix(".index"), writer.entries, writer.bytes, sha256)
     return Closed(path.name, writer.entries[0].first_frame, writer.entries[-1].last_frame, writer.bytes, sha256)
 
 
-def _put(writer: SegmentWriter, batches: list[pa.RecordBatch]) -> None:
+def rewrite(path: Path, metadata: dict[str, str]) -> Closed:
+    """Puts a closed segment and its parts into large batches in one file. A reader that holds an old one goes on with it.
+
+    Where the disk refuses or a batch is damaged the files stay as they are, which the log says: damage is not made truth.
+    """
+    try:
+        return put_together(path, metadata)
+    except (JournalUnwritable, JournalDamaged) as error:
+        log.warning("Segment %s stays as it was written: %s", path.name, error)
+        path.with_suffix(".arrows.tmp").unlink(missing_ok=True)
+        return as_it_stands(path)
+
+
+def put_together(path: Path, metadata: dict[str, str]) -> Closed:
+    """The same, or JournalUnwritable, JournalDamaged; killed at any point, it can be done again."""
+    parts = parts_of(path.parent, segment_of(path))
+    writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata)
+    try:
+        for batch in _large(_records(path)):
+            writer.append(batch)
+        if not writer.entries:
+            raise JournalDamaged(f"{path}: no record in it can be read")
+        closed = end_segment(writer, path)
+    finally:
+        writer.abandon()
+    with refusals(path):
+        for part in parts[1:]:
+            part.unlink()
+            part.with_suffix(".index").unlink(missing_ok=True)
+    return closed
+
+
+def as_it_stands(path: Path) -> Closed:
+    """A segment that could not be rewritten."""
+    first, last = NEVER, 0
+    for batch in _records(path, strict=False):
+        first = min(first, batch.column(0)[0].as_py())
+        last = batch.column(0)[-1].as_py()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Closed(path.name, first if last else 0, last, path.stat().st_size, sha256)
+
+
+def _records(path: Path, *, strict: bool = True) -> Iterator[pa.RecordBatch]:
+    """The batches of one segment, its parts cut where they overlap. Strict: JournalDamaged if a record is missing."""
+    files, last = parts_of(path.parent, segment_of(path)), 0
+    for _, batch in walk_files(files, 0, NEVER, raise_damage if strict else _passed_over):
+        first = batch.column(0)[0].as_py()
+        if strict and last and first != last + 1:
+            raise JournalDamaged(f"{path}: records {last + 1}-{first - 1} are missing")
+        last = batch.column(0)[-1].as_py()
+        yield batch
+
+
+def _passed_over(_damage: Damage) -> None:
+    """It stays in the file for whoever reads it."""
+
+
+def _large(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same records in batches of about LARGE."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= LARGE:
+            yield _one(held)
+            held = []
+    if held:
+        yield _one(held)
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     (whole,) = pa.Table.from_batches(batches).combine_chunks().to_batches()
-    writer.append(whole)
+    return whole

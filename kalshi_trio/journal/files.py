@@ -1,10 +1,12 @@
-"""Segment files: appended batch by batch while open, rewritten in large batches when closed."""
+"""A segment's file: bytes out, their checksums, and the errors of the disk under one name."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import google_crc32c
@@ -16,6 +18,15 @@ from kalshi_trio.journal.segment import SCHEMA, Entry
 LARGE = 65_536
 """Records a batch in a closed segment: small batches cost three times the bytes."""
 _OPTIONS = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
+
+
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Whatever the disk refuses inside is JournalUnwritable."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalUnwritable(f"{path}: {error.strerror or error}") from error
 
 
 class _Catcher(io.RawIOBase):
@@ -44,15 +55,20 @@ class SegmentWriter:
         self.path = path
         self.entries: list[Entry] = []
         self.bytes = 0
+        self.synced = 0
+        """The last record that is on disk for good, 0 for none."""
         self._catcher = _Catcher()
         self._sha = hashlib.sha256()
         self._writer = pa.ipc.new_stream(self._catcher, SCHEMA.with_metadata(metadata), options=_OPTIONS)
+        self._fd = -1
         try:
-            self._fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
-            sync_folder(path.parent)
-        except OSError as error:
-            raise JournalUnwritable(f"{path}: {error.strerror}") from error
-        self._put(self._catcher.take())
+            with refusals(path):
+                self._fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
+                sync_folder(path.parent)
+            self._put(self._catcher.take())
+        except JournalUnwritable:
+            self.abandon()
+            raise
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Writes one batch."""
@@ -65,30 +81,29 @@ class SegmentWriter:
 
     def sync(self) -> None:
         """Brings to disk what was written."""
-        try:
+        with refusals(self.path):
             os.fdatasync(self._fd)
-        except OSError as error:
-            raise JournalUnwritable(f"{self.path}: {error.strerror}") from error
+        self.synced = self.entries[-1].last_frame if self.entries else 0
 
     def end(self) -> str:
         """Ends the stream; returns the file's SHA-256."""
         self._writer.close()
         self._put(self._catcher.take())
         self.sync()
-        os.close(self._fd)
+        self.abandon()
         return self._sha.hexdigest()
 
     def abandon(self) -> None:
-        """Closes the file as it stands."""
-        os.close(self._fd)
+        """Closes the file as it stands; may be called again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def _put(self, data: bytes) -> None:
         view = memoryview(data)
-        try:
+        with refusals(self.path):
             while view:
                 view = view[os.write(self._fd, view) :]
-        except OSError as error:
-            raise JournalUnwritable(f"{self.path}: {error.strerror}") from error
         self._sha.update(data)
         self.bytes += len(data)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from kalshi_trio.errors import JournalDamaged
-from kalshi_trio.journal.files import sync_folder
+from kalshi_trio.journal.files import refusals, sync_folder
 from kalshi_trio.journal.segment import Entry
 
 SCHEMA = pa.schema(
@@ -22,31 +24,63 @@ SCHEMA = pa.schema(
 )
 
 
+class Index(NamedTuple):
+    """The batches of a closed segment, and the whole file's length and SHA-256."""
+
+    entries: list[Entry]
+    bytes: int
+    sha256: str
+
+
 def write_index(path: Path, entries: list[Entry], nbytes: int, sha256: str) -> None:
-    """Puts the index of a closed segment, whole or not at all."""
+    """Puts the index of a closed segment, whole or not at all; JournalUnwritable where the disk refuses."""
     columns = [
         pa.array(list(values), field.type) for values, field in zip(zip(*entries, strict=True), SCHEMA, strict=True)
     ]
     schema = SCHEMA.with_metadata({"bytes": str(nbytes), "sha256": sha256})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=schema))
     temporary = path.with_suffix(".index.tmp")
-    with temporary.open("wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            writer.write_batch(pa.record_batch(columns, schema=schema))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    with refusals(path):
+        with temporary.open("wb") as file:
+            file.write(sink.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
 
 
-def read_index(path: Path) -> tuple[list[Entry], int, str] | None:
-    """Entries, bytes and SHA-256 of the segment; None without an index. JournalDamaged if it cannot be read."""
-    if not path.exists():
+def read_index(path: Path) -> Index | None:
+    """The index of a segment; None without one. JournalDamaged if it is not what was written, as far as it shows.
+
+    Arrow has no checksum: offsets and record numbers must follow one another, and a wrong CRC32C shows at its batch.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
         return None
     try:
-        with pa.ipc.open_file(path) as reader:
+        with pa.ipc.open_file(pa.BufferReader(data)) as reader:
             metadata = reader.schema.metadata
             rows = reader.read_all().to_pydict()
-    except (pa.ArrowInvalid, OSError) as error:
+        index = Index(
+            [Entry(*values) for values in zip(*rows.values(), strict=True)],
+            int(metadata[b"bytes"]),
+            metadata[b"sha256"].decode(),
+        )
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise JournalDamaged(f"{path}: {error}") from error
-    entries = [Entry(*values) for values in zip(*rows.values(), strict=True)]
-    return entries, int(metadata[b"bytes"]), metadata[b"sha256"].decode()
+    if not _plausible(index):
+        raise JournalDamaged(f"{path}: its batches do not follow one another")
+    return index
+
+
+def _plausible(index: Index) -> bool:
+    entries = index.entries
+    if not entries or entries[0].offset or entries[-1].offset + entries[-1].length > index.bytes:
+        return False
+    return all(entry.first_frame <= entry.last_frame for entry in entries) and all(
+        after.offset == before.offset + before.length and after.first_frame == before.last_frame + 1
+        for before, after in pairwise(entries)
+    )

@@ -35,7 +35,7 @@ class Reader:
         await trio.lowlevel.checkpoint()
         journal = self._journal
         while True:
-            frames = self._pieces.popleft() if self._pieces else journal.window.after(self._frame, MOST)
+            frames = self._pieces.popleft() if self._pieces else self._from_memory()
             if frames is not None:
                 self._frame = frames.records[-1].last
                 return frames
@@ -45,6 +45,12 @@ class Reader:
                 raise trio.EndOfChannel
             else:
                 await journal.changed()
+
+    def _from_memory(self) -> Frames | None:
+        frames = self._journal.window.after(self._frame, MOST)
+        if frames is not None:
+            self._disk = None  # it has a place of its own, which is behind from now on
+        return frames
 
     async def _from_disk(self) -> None:
         journal = self._journal

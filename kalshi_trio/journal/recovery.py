@@ -12,13 +12,20 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.batches import NEVER, Damage, closed_index, first_frame
+from kalshi_trio.journal.disk import end_segment, rewrite
 from kalshi_trio.journal.files import SegmentWriter
 from kalshi_trio.journal.folder import sessions
-from kalshi_trio.journal.index import write_index
-from kalshi_trio.journal.reading import _index, _scan
-from kalshi_trio.journal.segment import decode, encode
+from kalshi_trio.journal.manifest import Manifest
+from kalshi_trio.journal.names import part_path, parts_of, segment_of
+from kalshi_trio.journal.reading import read_session
+from kalshi_trio.journal.segment import encode
+from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.records import Records
+
+log = get_logger(__name__)
 
 
 class Recovered(NamedTuple):
@@ -37,54 +44,88 @@ def recover(data: Path) -> list[Recovered]:
         about = manifests.read(folder)
         if about is not None and about.verdict != "open":
             continue
-        found.append(_mend(folder, about.session if about else ""))
+        found.append(_mend(folder, about))
     return found
 
 
-def _mend(folder: Path, session: str) -> Recovered:
+def _mend(folder: Path, about: Manifest | None) -> Recovered:
     for leftover in folder.glob("*.tmp"):
         leftover.unlink()
-    last_run: Records | None = None
-    for path in sorted(folder.glob("*.arrows")):
-        run = _close(path)
-        last_run = run or last_run
+    sealed = {one.file for one in about.segments if one.state == "sealed"} if about else set()
+    for segment in sorted({segment_of(path) for path in folder.glob("*.arrows")}):
+        if f"{segment:06}.arrows" not in sealed:
+            _close(folder, segment)
+    last_run = _last_run(folder)
+    session = about.session if about else _session_of(folder)
     if last_run is None:
         return Recovered(folder, session, 0)
+    _drop_checkpoints(folder, last_run.last)
     if last_run.kind == "session" and json.loads(last_run.data[-1]).get("event") in ("recovered", "ended"):
         return Recovered(folder, session, last_run.last)
     return Recovered(folder, session, _append_recovered(folder, last_run))
 
 
-def _close(path: Path) -> Records | None:
-    """Makes the segment a closed one, torn end cut off; returns its last run of records, None if it has none."""
-    if _index(path) is None:
-        batches = list(_scan(path))
-        if not batches:
+def _close(folder: Path, segment: int) -> None:
+    """Makes an open segment a closed one: torn end cut off, its parts put together where they overlap."""
+    parts = parts_of(folder, segment)
+    if len(parts) == 1 and closed_index(parts[0]) is not None:
+        return
+    metadata = _metadata(parts[0])
+    if metadata is None:  # nothing whole was ever in it
+        for path in parts:
             path.unlink()
-            return None
-        _rewrite(path, batches)
-    entries = _index(path) or []
-    *_, last = _scan(path)
-    return decode(last)[-1] if entries else None
+        return
+    whole, before = part_path(folder, segment, 1), sum(path.stat().st_size for path in parts)
+    closed = rewrite(whole, metadata)
+    log.info("Segment %s: records %d-%d kept (%d bytes before)", whole, closed.first, closed.last, before)
 
 
-def _rewrite(path: Path, batches: list[pa.RecordBatch]) -> None:
-    temporary = path.with_suffix(".arrows.tmp")
-    metadata = {k.decode(): v.decode() for k, v in (batches[0].schema.metadata or {}).items()}
-    writer = SegmentWriter(temporary, metadata)
-    for batch in batches:
-        writer.append(batch)
-    sha256 = writer.end()
-    temporary.replace(path)
-    write_index(path.with_suffix(".index"), writer.entries, writer.bytes, sha256)
+def _metadata(path: Path) -> dict[str, str] | None:
+    """The schema's metadata, None where there is no whole batch."""
+    if first_frame(path) == NEVER:
+        return None
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        return {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
+
+
+def _session_of(folder: Path) -> str:
+    """The session's id as its segments have it, "" if they do not."""
+    for path in sorted(folder.glob("*.arrows")):
+        return (_metadata(path) or {}).get("session", "")
+    return ""
+
+
+def _last_run(folder: Path) -> Records | None:
+    """The last records of all; None if there are none."""
+    *_, last = [None, *sorted(folder.glob("*.arrows"))]
+    if last is None:
+        return None
+    run = None
+    for frames in read_session(folder, first_frame(last) - 1, damage=_said):
+        run = frames.records[-1]
+    return run
+
+
+def _said(damage: Damage) -> None:
+    log.error("%s: records %d-%d: %s", *damage)
+
+
+def _drop_checkpoints(folder: Path, last: int) -> None:
+    """A checkpoint may be of records that never reached the disk: their numbers are given again."""
+    for path, checkpoint in checkpoints.every(folder):
+        if checkpoint is None or checkpoint.first > last + 1:
+            path.unlink()
 
 
 def _append_recovered(folder: Path, last: Records) -> int:
     """The session's last record, in a segment of its own."""
-    number = int(max(folder.glob("*.arrows")).stem)
-    path = folder / f"{number + 1:06}.arrows"
+    segment = segment_of(max(folder.glob("*.arrows")))
+    metadata = _metadata(part_path(folder, segment, 1)) or {}
     event = {"event": "recovered", "verdict": "cut short", "last_frame": last.last, "at_ns": time.time_ns()}
     # Stamped as the record before it: nothing is known of later, and its rows fall on the same day each time.
     record = Records(last.last + 1, "session", 0, last.ts_recv, last.mono_ns, [json.dumps(event).encode()])
-    _rewrite(path, [encode([record])])
+    path = part_path(folder, segment + 1, 1)
+    writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata)
+    writer.append(encode([record]))
+    end_segment(writer, path)
     return record.last

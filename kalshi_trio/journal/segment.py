@@ -80,24 +80,19 @@ def encode(runs: Sequence[Records]) -> pa.RecordBatch:
     )
 
 
-def decode(batch: pa.RecordBatch, after: int = 0, through: int | None = None) -> list[Records]:
-    """The records of a batch behind `after` and up to `through`, put together where they share their stamps."""
-    frames = batch.column(0).to_numpy()
-    lo = int(np.searchsorted(frames, after, side="right"))
-    hi = len(frames) if through is None else int(np.searchsorted(frames, through, side="right"))
-    if lo >= hi:
-        return []
-    batch = batch.slice(lo, hi - lo)
+def decode(batch: pa.RecordBatch) -> list[Records]:
+    """The records of a batch (of one at least), put together where they share their stamps."""
+    count = batch.num_rows
     kinds, names = batch.column(1).indices.to_numpy(), batch.column(1).dictionary.to_pylist()
     columns = [batch.column(i).to_numpy() for i in (2, 4)]
     stamps = batch.column(3).view(pa.int64()).to_numpy()
-    change = np.zeros(hi - lo, bool)
+    change = np.zeros(count, bool)
     change[0] = True
     for values in (kinds, stamps, *columns):
         change[1:] |= values[1:] != values[:-1]
-    starts = [*np.flatnonzero(change).tolist(), hi - lo]
+    starts = [*np.flatnonzero(change).tolist(), count]
     data = batch.column(5).to_pylist()
-    first = int(frames[lo])
+    first = batch.column(0)[0].as_py()
     return [
         Records(
             first + start,

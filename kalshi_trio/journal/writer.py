@@ -23,6 +23,9 @@ from kalshi_trio.thread import Door
 
 log = get_logger(__name__)
 
+LAST_SECONDS = 2.0
+"""How long a cancelled journal may wait for its turn to write what it has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -76,10 +79,12 @@ class Journal:
         """Everything is on disk and the last segment closed."""
 
     def append(self, kind: Kind, connection: int, ts_recv: int, mono_ns: int, data: Sequence[bytes]) -> Records:
-        """Takes records and numbers them; never waits. Raises RuntimeError after `close`."""
+        """Takes records and numbers them; never waits. None are no record. RuntimeError after `close`."""
         if self.closed:
             raise RuntimeError("the journal is closed")
         records = Records(self.last_frame + 1, kind, connection, ts_recv, mono_ns, data)
+        if not data:
+            return records
         self._choose_segment(len(data))
         self.last_frame = records.last
         self._held += self.window.put(self._segment, records)
@@ -124,34 +129,44 @@ class Journal:
         self._wanted.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Brings records to disk until `close`, then ends the last segment. Retries for as long as the disk refuses."""
+        """Brings records to disk until `close`, then ends the last segment. Retries for as long as the disk refuses.
+
+        If it is cancelled, what was taken is still written, once.
+        """
         await self._door.run(self.disk.open)
         task_status.started()
-        while not (self.closed and not self._pending):
-            with trio.move_on_after(self._limits.flush_seconds):
-                await self._wanted.wait()
-            self._wanted = trio.Event()
+        try:
+            while not (self.closed and not self._pending):
+                with trio.move_on_after(self._limits.flush_seconds):
+                    await self._wanted.wait()
+                self._wanted = trio.Event()
+                if self._pending:
+                    await self._flush()
+                if self.closed and self._pending:
+                    self._wanted.set()
+            await self._end()
+        except trio.Cancelled:
             if self._pending:
-                await self._flush()
-            if self.closed and self._pending:
-                self._wanted.set()
-        await self._door.run(self.disk.end)
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_SECONDS):
+                    await self._flush(retry=False)
+            raise
         self.ended = True
         self._wake_writers()
 
-    async def _flush(self) -> None:
-        pending, self._pending = self._pending, []
-        held = self._held
-        try:
-            await self._door.run(self.disk.write, pending)
-        except JournalUnwritable as error:
-            self._pending = pending + self._pending
-            await self._refused(error)
+    async def _end(self) -> None:
+        while True:
+            if await self._disk_takes(self.disk.end):
+                return
+            await trio.sleep(self._limits.retry_seconds)
+
+    async def _flush(self, *, retry: bool = True) -> None:
+        pending, held = list(self._pending), self._held
+        if not await self._disk_takes(self.disk.write, pending):
+            if retry:
+                await trio.sleep(self._limits.retry_seconds)
+                self._wanted.set()
             return
-        if self.unwritable_since is not None:
-            log.warning("The journal writes again after %.1fs", trio.current_time() - self.unwritable_since)
-            self.unwritable_since = None
-            self._stats.error = ""
+        del self._pending[: len(pending)]
         self._held -= held
         self.durable_frame = pending[-1][1].last
         self._stats.durable_frame, self._stats.held_bytes = self.durable_frame, self._held
@@ -160,13 +175,20 @@ class Journal:
             self.watch(records)
         self._wake_writers()
 
-    async def _refused(self, error: JournalUnwritable) -> None:
-        if self.unwritable_since is None:
-            self.unwritable_since = trio.current_time()
-            log.error("The journal cannot be written, %d records wait: %s", self.last_frame - self.durable_frame, error)
-        self._stats.error = str(error)
-        await trio.sleep(self._limits.retry_seconds)
-        self._wanted.set()
+    async def _disk_takes(self, call: Callable[..., None], *args: object) -> bool:
+        try:
+            await self._door.run(call, *args)
+        except JournalUnwritable as error:
+            if self.unwritable_since is None:
+                self.unwritable_since = trio.current_time()
+                waiting = self.last_frame - self.durable_frame
+                log.error("The journal cannot be written, %d records wait: %s", waiting, error)  # noqa: TRY400 -- a full disk needs no traceback
+            self._stats.error = str(error)
+            return False
+        if self.unwritable_since is not None:
+            log.warning("The journal writes again after %.1fs", trio.current_time() - self.unwritable_since)
+            self.unwritable_since, self._stats.error = None, ""
+        return True
 
     def _wake_writers(self) -> None:
         self._written.set()
