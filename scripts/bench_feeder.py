@@ -14,9 +14,10 @@ from functools import partial
 import trio
 import trio_websocket
 
+from kalshi_trio.exchange.client import Client
 from kalshi_trio.exchange.desk import CHANNELS, Desk
 from kalshi_trio.exchange.floor import GeneratedFloor
-from kalshi_trio.exchange.server import Client, Exchange, serve_tcp
+from kalshi_trio.exchange.server import Exchange, serve_tcp
 from kalshi_trio.exchange.wire import encode
 
 SEED = 5
@@ -24,7 +25,6 @@ RATE = 20_000.0
 """Frames a second of the exchange's own time: so that its stamps do not run hours ahead."""
 TICK_US = 20_000
 CHUNK = 500
-TICKERS_EVERY = 50
 
 
 def tickers(number: int) -> tuple[str, ...]:
@@ -48,13 +48,9 @@ def prebuild(markets: tuple[str, ...], number: int) -> tuple[list[bytes], int]:
     live, now_us, out, total = floor(markets), time.time_ns() // 1000, [], 0
     desk = Desk(live)
     desk.command(subscribe(markets))
-    for tick in range(sys.maxsize):
-        if total >= number:
-            break
+    while total < number:
         now_us += TICK_US
-        frames = desk.events(live.advance(TICK_US, now_us), now_us)
-        if tick % TICKERS_EVERY == 0:
-            frames += desk.tickers(live.markets.values(), now_us)
+        frames = desk.events(live.advance(TICK_US, now_us))
         total += len(frames)
         out += [encode(frames[start : start + CHUNK]) for start in range(0, len(frames), CHUNK)]
     return out, sum(map(len, out)) // max(total, 1)

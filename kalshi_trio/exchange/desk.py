@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
-from kalshi_trio.exchange import frames
-from kalshi_trio.exchange.market import Change, Event, Execution, Market
+from kalshi_trio.exchange.commands import Command, Refused, parse
+from kalshi_trio.exchange.eras import FRAMES
+from kalshi_trio.exchange.market import Change, Event, Execution, Market, Quote, Told, Whole
+from kalshi_trio.exchange.replies import error, reply, subscribed
+from kalshi_trio.exchange.rules import Rules
 
-CHANNELS = ("orderbook_delta", "trade", "ticker", "market_lifecycle_v2")
+BOOKS, TRADES, TICKERS, LIFECYCLE = CHANNELS = ("orderbook_delta", "trade", "ticker", "market_lifecycle_v2")
+_HEARD_ON = {Change: BOOKS, Whole: BOOKS, Execution: TRADES, Quote: TICKERS, Told: LIFECYCLE}
 
 
 class Floor(Protocol):
@@ -19,160 +22,181 @@ class Floor(Protocol):
 
 
 class Subscription:
-    """One sid."""
+    """One sid; `markets` empty means all of them, where the channel allows that."""
 
-    def __init__(self, sid: int) -> None:
+    def __init__(self, sid: int, channel: str, *, yes_price: bool) -> None:
         self.sid = sid
-        self.seq = 0
+        self.channel = channel
+        self.yes_price = yes_price
         self.markets: set[str] = set()
+        self._seq = 0
 
-    def next(self) -> int:
-        """The next sequence number: every frame of the sid takes one."""
-        self.seq += 1
-        return self.seq
+    def wants(self, event: Event) -> bool:
+        """Whether the filter lets it through; the lifecycle channel has none."""
+        return isinstance(event, Told) or event.ticker in self.markets or (not self.markets and self.channel != BOOKS)
+
+    def seq(self) -> int:
+        """The next sequence number: every frame of the sid takes one, replies too; the ticker channel has none."""
+        self._seq += self.channel != TICKERS
+        return self._seq
 
 
 class Desk:
     """A connection's side of the conversation; sids start at 1 on each connection."""
 
-    def __init__(self, floor: Floor) -> None:
+    def __init__(self, floor: Floor, rules: Rules | None = None) -> None:
         self._floor = floor
+        self._rules = rules or Rules()
+        self._frames = FRAMES[self._rules.era]
+        self._busy = self._rules.busy
         self._subs: dict[str, Subscription] = {}
-        self._ids: dict[str, str] = {}
-        self._trades = 0
+        self._sids = 0
 
     def command(self, text: str | bytes) -> list[bytes]:
         """The replies to one command, in the order in which the exchange sends them."""
         try:
-            command = json.loads(text)
-            number, params = int(command.get("id", 0)), command.get("params") or {}
-            act = {
-                "subscribe": self._subscribe,
-                "unsubscribe": self._unsubscribe,
-                "update_subscription": self._update,
-                "list_subscriptions": self._list,
-            }.get(command.get("cmd"))
-        except (ValueError, AttributeError, TypeError):
-            return [_error(0, 1, "Unable to process message")]
-        return act(number, params) if act else [_error(number, 5, "Unknown command")]
+            command = parse(text)
+            return self._act(command)
+        except Refused as refused:
+            return [error(refused.code, refused.number)]
 
-    def _subscribe(self, number: int, params: dict[str, Any]) -> list[bytes]:
-        channels = params.get("channels") or []
-        listed = _tickers(params)
-        if not channels:
-            return [_error(number, 3, "Channels required")]
+    def _act(self, command: Command) -> list[bytes]:
+        if self._busy:
+            self._busy -= 1
+            raise Refused(27, command.number)
+        match command.name:
+            case "subscribe":
+                return self._subscribe(command)
+            case "unsubscribe":
+                return self._unsubscribe(command)
+            case "update_subscription":
+                return self._update(command)
+            case "list_subscriptions":
+                return self._list(command)
+        raise Refused(5, command.number)
+
+    def _subscribe(self, command: Command) -> list[bytes]:
+        if not command.channels:
+            raise Refused(3, command.number)
         replies: list[bytes] = []
-        for channel in channels:
-            if channel not in CHANNELS:
-                replies.append(_error(number, 8, "Unknown channel name"))
-            elif channel == "orderbook_delta" and not listed:
-                replies.append(_error(number, 14, "Market ticker required"))
-            elif channel in self._subs:
-                replies += self._merge(number, channel, listed, quiet=bool(params.get("skip_ticker_ack")))
-            else:
-                sub = self._subs[channel] = Subscription(len(self._subs) + 1)
-                sub.markets |= set(listed)
-                replies.append(_json({"type": "subscribed", "id": number, "msg": {"channel": channel, "sid": sub.sid}}))
-                replies += self._snapshots(sub, listed) if channel == "orderbook_delta" else []
+        for channel in command.channels:
+            try:
+                replies += self._open(command, channel)
+            except Refused as refused:
+                replies.append(error(refused.code, refused.number))
         return replies
 
-    def _merge(self, number: int, channel: str, listed: list[str], *, quiet: bool) -> list[bytes]:
-        sub = self._subs[channel]
-        new = [ticker for ticker in listed if ticker not in sub.markets]
+    def _open(self, command: Command, channel: str) -> list[bytes]:
+        if channel not in CHANNELS:
+            raise Refused(8, command.number)
+        if channel == BOOKS and not command.tickers:
+            raise Refused(14, command.number)
+        if channel in self._subs:
+            return self._merge(command, self._subs[channel])
+        self._limit(command, set(command.tickers))
+        self._sids += 1
+        sub = self._subs[channel] = Subscription(self._sids, channel, yes_price=command.use_yes_price)
+        sub.markets |= set(command.tickers)
+        ack, books = [subscribed(command.number, channel, sub.sid)], self._snapshots(sub, command.tickers)
+        return books + ack if self._rules.late_acks else ack + books
+
+    def _merge(self, command: Command, sub: Subscription) -> list[bytes]:
+        """A second subscription of a channel is answered by `ok`, and takes a seq of the first."""
+        self._limit(command, sub.markets | set(command.tickers))
+        new = [ticker for ticker in command.tickers if ticker not in sub.markets]
         sub.markets |= set(new)
-        return self._ok(number, sub, quiet=quiet) + (self._snapshots(sub, new) if channel == "orderbook_delta" else [])
+        return [self._ok(command, sub), *self._snapshots(sub, new)]
 
-    def _ok(self, number: int, sub: Subscription, *, quiet: bool) -> list[bytes]:
-        reply: dict[str, Any] = {"type": "ok", "id": number, "sid": sub.sid, "seq": sub.next()}
-        return [_json(reply if quiet else reply | {"msg": {"market_tickers": sorted(sub.markets)}})]
+    def _limit(self, command: Command, markets: set[str]) -> None:
+        if self._rules.market_limit is not None and len(markets) > self._rules.market_limit:
+            raise Refused(26, command.number)
 
-    def _snapshots(self, sub: Subscription, listed: Iterable[str], number: int = 0) -> list[bytes]:
+    def _ok(self, command: Command, sub: Subscription) -> bytes:
+        answer: dict[str, object] = {"type": "ok", "id": command.number, "sid": sub.sid}
+        answer |= {"seq": seq} if (seq := sub.seq()) else {}
+        return reply(answer if command.skip_ticker_ack else answer | {"msg": {"market_tickers": sorted(sub.markets)}})
+
+    def _snapshots(self, sub: Subscription, tickers: Iterable[str], number: int = 0) -> list[bytes]:
         """An unknown ticker gets neither error nor data, as it seems to be since error 16 was retired."""
-        known = [self._floor.markets[ticker] for ticker in listed if ticker in self._floor.markets]
-        return [frames.snapshot(market.ticker, market.book, sub.sid, sub.next(), number) for market in known]
+        if sub.channel != BOOKS:
+            return []
+        known = [t for t in tickers if t in self._floor.markets and t not in self._rules.withheld]
+        return [
+            self._frames.snapshot(t, self._floor.markets[t].book, sub.sid, sub.seq(), number, yes_price=sub.yes_price)
+            for t in known
+        ]
 
-    def _unsubscribe(self, number: int, params: dict[str, Any]) -> list[bytes]:
-        sids = params.get("sids") or []
-        if not sids:
-            return [_error(number, 4, "Subscription IDs required")]
+    def _unsubscribe(self, command: Command) -> list[bytes]:
+        if not command.sids:
+            raise Refused(4, command.number)
         replies = []
-        for sid in sids:
-            found = next((channel for channel, sub in self._subs.items() if sub.sid == sid), None)
-            if found is None:
-                replies.append(_error(number, 7, "Unknown subscription ID"))
-            else:
-                replies.append(
-                    _json({"type": "unsubscribed", "id": number, "sid": sid, "seq": self._subs.pop(found).next()})
-                )
+        for sid in command.sids:
+            sub = self._by_sid(sid)
+            if sub is None:
+                replies.append(error(7, command.number))
+                continue
+            del self._subs[sub.channel]
+            answer = {"type": "unsubscribed", "id": command.number, "sid": sid}
+            replies.append(reply(answer | ({"seq": seq} if (seq := sub.seq()) else {})))
         return replies
 
-    def _update(self, number: int, params: dict[str, Any]) -> list[bytes]:
-        sids = params.get("sids") or ([params["sid"]] if "sid" in params else [])
-        listed = _tickers(params)
-        if len(sids) != 1:
-            return [_error(number, 12, "Exactly one subscription ID required")]
-        found = [(channel, sub) for channel, sub in self._subs.items() if sub.sid == sids[0]]
-        if not found:
-            return [_error(number, 7, "Unknown subscription ID")]
-        (channel, sub), action = found[0], params.get("action")
-        if not listed:
-            return [_error(number, 14, "Market ticker required")]
-        if action == "add_markets":
-            return self._merge(number, channel, listed, quiet=bool(params.get("skip_ticker_ack")))
-        if action == "delete_markets":
-            sub.markets -= set(listed)
-            return self._ok(number, sub, quiet=bool(params.get("skip_ticker_ack")))
-        if action == "get_snapshot" and channel == "orderbook_delta":
-            return self._snapshots(sub, listed, number)
-        return [_error(number, 13 if action else 15, "Unsupported action" if action else "Action required")]
+    def _update(self, command: Command) -> list[bytes]:
+        if len(command.sids) != 1:
+            raise Refused(12, command.number)
+        sub = self._by_sid(command.sids[0])
+        if sub is None:
+            raise Refused(7, command.number)
+        if not command.action:
+            raise Refused(15, command.number)
+        if not command.tickers:
+            raise Refused(14, command.number)
+        if command.action == "add_markets":
+            return self._merge(command, sub)
+        if command.action == "delete_markets":
+            sub.markets -= set(command.tickers)
+            return [self._ok(command, sub)]
+        if command.action == "get_snapshot" and sub.channel == BOOKS:
+            return self._snapshots(sub, command.tickers, command.number)
+        raise Refused(13, command.number)
 
-    def _list(self, number: int, _params: dict[str, Any]) -> list[bytes]:
-        listed = [{"channel": channel, "sid": sub.sid} for channel, sub in self._subs.items()]
-        return [_json({"type": "ok", "id": number, "msg": listed})]
+    def _list(self, command: Command) -> list[bytes]:
+        listed = [{"channel": sub.channel, "sid": sub.sid} for sub in self._subs.values()]
+        return [reply({"type": "ok", "id": command.number, "msg": listed})]
 
-    def events(self, happened: Iterable[Event], now_us: int) -> list[bytes]:
+    def _by_sid(self, sid: int) -> Subscription | None:
+        return next((sub for sub in self._subs.values() if sub.sid == sid), None)
+
+    def events(self, happened: Iterable[Event]) -> list[bytes]:
         """What this client hears of them."""
         out: list[bytes] = []
-        books, trades = self._subs.get("orderbook_delta"), self._subs.get("trade")
-        life = self._subs.get("market_lifecycle_v2")
         for event in happened:
-            if isinstance(event, Change):
-                if books and event.ticker in books.markets:
-                    out.append(frames.delta(event, books.sid, books.next(), self._ids))
-            elif isinstance(event, Execution):
-                if trades and (not trades.markets or event.ticker in trades.markets):
-                    self._trades += 1
-                    out.append(frames.trade(event, trades.sid, trades.next(), self._trades))
-            else:
-                if books and event.ticker in books.markets:
-                    out += self._snapshots(books, [event.ticker])
-                if life:
-                    out.append(frames.lifecycle(event, life.sid, life.next(), now_us))
+            sub = self._subs.get(_HEARD_ON[type(event)])
+            if sub is not None and sub.wants(event):
+                out += self._tell(event, sub)
         return out
 
-    def tickers(self, markets: Iterable[Market], now_us: int) -> list[bytes]:
-        """The once-a-second tickers of these markets."""
-        sub = self._subs.get("ticker")
-        if sub is None:
-            return []
-        return [frames.ticker(m, sub.sid, now_us) for m in markets if not sub.markets or m.ticker in sub.markets]
+    def _tell(self, event: Event, sub: Subscription) -> list[bytes]:
+        make, sid = self._frames, sub.sid
+        match event:
+            case Change():
+                return [make.delta(event, sid, sub.seq(), yes_price=sub.yes_price)]
+            case Execution():
+                return [make.trade(event, sid, sub.seq())]
+            case Quote():
+                return [make.ticker(event, sid)]
+            case Told():
+                return [make.told(event, sid, sub.seq())]
+            case Whole():
+                return self._snapshots(sub, [event.ticker])
 
-    def terminate(self, channel: str, code: int, text: str) -> list[bytes]:
-        """Ends a subscription as the exchange does it: an error of its own sid and sequence."""
-        sub = self._subs.pop(channel, None)
-        if sub is None:
-            return []
-        return [_json({"type": "error", "sid": sub.sid, "seq": sub.next(), "msg": {"code": code, "msg": text}})]
+    def terminate(self, code: int) -> list[bytes]:
+        """Ends every subscription as the exchange does it: an error of its own sid and sequence."""
+        dead = list(self._subs.values())
+        self._subs.clear()
+        return [error(code, sid=sub.sid, seq=sub.seq()) for sub in dead]
 
-
-def _tickers(params: dict[str, Any]) -> list[str]:
-    listed = params.get("market_tickers") or ([params["market_ticker"]] if "market_ticker" in params else [])
-    return [str(ticker) for ticker in listed] if isinstance(listed, list) else []
-
-
-def _error(number: int, code: int, text: str) -> bytes:
-    return _json({"type": "error"} | ({"id": number} if number else {}) | {"msg": {"code": code, "msg": text}})
-
-
-def _json(thing: dict[str, Any]) -> bytes:
-    return json.dumps(thing, separators=(",", ":")).encode() + b"\n"
+    def forget(self, sid: int) -> None:
+        """Drops a subscription without a word: the client was told otherwise."""
+        sub = self._by_sid(sid)
+        if sub is not None:
+            del self._subs[sub.channel]

@@ -20,6 +20,10 @@ class Refusal(NamedTuple):
     body: bytes
 
 
+TOO_MANY = Refusal(429, b'{"error":{"code":"too_many_requests"}}')
+"""What too many or too quick connections get."""
+
+
 class Gate:
     """Knows the public keys by their ids."""
 

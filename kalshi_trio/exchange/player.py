@@ -2,70 +2,63 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
 
 import trio
 
-from kalshi_trio.exchange.recording import Recording, stamp_ns
-from kalshi_trio.exchange.server import Client
+from kalshi_trio.exchange.canned import CannedDesk
+from kalshi_trio.exchange.client import Client
+from kalshi_trio.exchange.recording import Line, Recording, stamp_ns
 
 PIECE = 200
-FREE_SID = 900
-"""Channels that the recording does not have get sids from here on."""
+LONGEST_SILENCE = 5.0
+"""Seconds: longer silences of a recording are played shorter."""
 
 
 class Player:
-    """Plays to one client at a time. `speed` None: as fast as it is taken. `done` is set when all was sent."""
+    """Plays to one client at a time. `speed` None: as fast as it is taken. `done` is set when all was sent.
 
-    def __init__(self, recording: Recording, speed: float | None = None) -> None:
+    `hold`: the last connection stays until the client goes; else it is closed with 1000 after the last frame.
+    """
+
+    def __init__(self, recording: Recording, speed: float | None = None, *, hold: bool = True) -> None:
         self._recording = recording
         self._speed = speed
+        self._hold = hold
         self._next = 0
         self.done = trio.Event()
 
     async def play(self, client: Client) -> None:
-        """The next recorded connection; hangs up at its end, but stays after the last one until the client goes."""
-        connections = self._recording.connections
-        if self._next >= len(connections):
-            await self._answer(client, {})
+        """The next recorded connection, once the client has subscribed; after the last one, only answers."""
         number, self._next = self._next, self._next + 1
-        sids = self._recording.sids(number)
-        await self._reply(client, await client.command(), sids)
+        last = number + 1 >= len(self._recording.connections)
+        lines = self._recording.connections[number] if number < len(self._recording.connections) else []
+        desk = CannedDesk(self._recording.sids(number) if lines else {})
+        if lines:
+            await client.send(desk.command(await client.command()))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._answer, client, sids)
-            await self._send(client, number)
-            if self._next < len(connections):
-                nursery.cancel_scope.cancel(reason="the recorded connection ended here")
-            else:
+            nursery.start_soon(self._listen, desk, client)
+            for pause, piece in _pieces(lines, self._speed):
+                await trio.sleep(pause)
+                await client.send([line.frame for line in piece])
+            if last:
                 self.done.set()
+            if not (last and self._hold):
+                nursery.cancel_scope.cancel(reason="the recorded connection ended here")
 
-    async def _send(self, client: Client, number: int) -> None:
-        lines = self._recording.connections[number]
-        at_ns = 0
-        for start in range(0, len(lines), PIECE if self._speed is None else 1):
-            piece = lines[start : start + (PIECE if self._speed is None else 1)]
-            stamp = stamp_ns(piece[0])
-            if self._speed and stamp:
-                await trio.sleep(min(5.0, max(0, stamp - (at_ns or stamp)) / 1e9 / self._speed))
-                at_ns = stamp
-            await client.send([line.frame for line in piece])
-
-    async def _answer(self, client: Client, sids: dict[str, int]) -> None:
+    async def _listen(self, desk: CannedDesk, client: Client) -> None:
         while True:
-            await self._reply(client, await client.command(), sids)
-
-    async def _reply(self, client: Client, text: str, sids: dict[str, int]) -> None:
-        """Our own replies carry no `seq`; books at any instant but the recorded ones are unknown, so they are refused."""
-        command = json.loads(text)
-        number, params = command.get("id", 0), command.get("params", {})
-        if command.get("cmd") != "subscribe":
-            said = {"code": 1, "msg": "A recording is being played: it has no other answers"}
-            await client.send([_json({"type": "error", "id": number, "msg": said})])
-            return
-        for place, channel in enumerate(params.get("channels", ())):
-            sid = sids.setdefault(channel, FREE_SID + len(sids) + place)
-            await client.send([_json({"type": "subscribed", "id": number, "msg": {"channel": channel, "sid": sid}})])
+            await client.send(desk.command(await client.command()))
 
 
-def _json(thing: dict[str, object]) -> bytes:
-    return json.dumps(thing, separators=(",", ":")).encode() + b"\n"
+def _pieces(lines: Sequence[Line], speed: float | None) -> Iterator[tuple[float, Sequence[Line]]]:
+    """Lines that are to be sent together, and how long to wait before them."""
+    if speed is None:
+        for start in range(0, len(lines), PIECE):
+            yield 0.0, lines[start : start + PIECE]
+        return
+    at = 0
+    for line in lines:
+        stamp = stamp_ns(line) or at
+        yield min(LONGEST_SILENCE, max(0, stamp - (at or stamp)) / 1e9) / speed, (line,)
+        at = max(at, stamp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +12,18 @@ import msgspec
 from msgspec import Raw, Struct
 
 from kalshi_trio.errors import UsageError
+from kalshi_trio.exchange.desk import BOOKS, LIFECYCLE
+from kalshi_trio.exchange.tally import kind_of, sid_of
 
-_CHANNELS = {b"orderbook_snapshot": "orderbook_delta", b"orderbook_delta": "orderbook_delta"}
-_KIND = re.compile(rb'"type"\s*:\s*"(\w+)"')
-_SID = re.compile(rb'"sid"\s*:\s*(\d+)')
+_CHANNELS = {
+    "orderbook_snapshot": BOOKS,
+    "orderbook_delta": BOOKS,
+    "event_lifecycle": LIFECYCLE,
+    "event_fee_update": LIFECYCLE,
+}
+_CHANNEL = re.compile(rb'"channel"\s*:\s*"(\w+)"')
 _STAMP = re.compile(rb'"ts_ms"\s*:\s*(\d+)')
+_NOT_CHANNELS = ("ok", "error", "unsubscribed", "")
 
 
 class Envelope(Struct):
@@ -24,11 +31,12 @@ class Envelope(Struct):
 
     recv_ns: int = 0
     conn: int = 1
+    event: str = ""
     frame: Raw | None = None
 
 
 class Line(NamedTuple):
-    """One recorded frame, byte for byte."""
+    """One recorded frame, byte for byte; without a frame, the beginning of a connection."""
 
     connection: int
     recv_ns: int
@@ -36,48 +44,51 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The frames of a recording in order; UsageError names the line that is none. Events beside frames are passed over."""
+    """A recording's lines in order; UsageError names the line that is none. Other events beside frames are passed over."""
     decode = msgspec.json.Decoder(Envelope).decode
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            if b'"recv_ns"' not in line[:200] and b'"conn"' not in line[:200]:
-                yield Line(1, 0, line.strip())
-                continue
-            try:
-                envelope = decode(line)
-            except msgspec.DecodeError as error:
-                raise UsageError(f"{path}, line {number}: {error}") from error
-            if envelope.frame is not None:
-                yield Line(envelope.conn, envelope.recv_ns, bytes(envelope.frame))
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not (text := line.rstrip(b"\r\n")).strip():
+                    continue
+                if b'"recv_ns"' not in text[:200] and b'"conn"' not in text[:200]:
+                    yield Line(1, 0, text)
+                    continue
+                try:
+                    envelope = decode(text)
+                except msgspec.DecodeError as error:
+                    raise UsageError(f"{path}, line {number}: {error}") from error
+                if envelope.frame is not None:
+                    yield Line(envelope.conn, envelope.recv_ns, bytes(envelope.frame))
+                elif envelope.event == "connected":
+                    yield Line(envelope.conn, envelope.recv_ns, b"")
+    except (OSError, EOFError) as error:
+        raise UsageError(f"{path} cannot be read as a recording: {error}") from error
 
 
 class Recording:
-    """A whole recording, by connection, in memory."""
+    """A whole recording, by connection, in memory; a connection may have no frame at all."""
 
-    def __init__(self, lines: Iterator[Line] | list[Line]) -> None:
+    def __init__(self, lines: Iterable[Line]) -> None:
         self.connections: list[list[Line]] = []
         last = None
         for line in lines:
-            if line.connection != last:
+            if not line.frame or line.connection != last:
                 self.connections.append([])
                 last = line.connection
-            self.connections[-1].append(line)
+            if line.frame:
+                self.connections[-1].append(line)
 
     def sids(self, number: int) -> dict[str, int]:
         """Channel → the sid that connection `number` (from 0) uses for it."""
         found: dict[str, int] = {}
         for line in self.connections[number]:
-            kind, sid = _KIND.search(line.frame), _SID.search(line.frame)
-            if kind is None or sid is None:
-                continue
-            if kind[1] == b"subscribed":
-                channel = re.search(rb'"channel"\s*:\s*"(\w+)"', line.frame)
-                name = channel[1].decode() if channel else ""
-            else:
-                name = _CHANNELS.get(kind[1], kind[1].decode())
-            found.setdefault(name, int(sid[1]))
+            kind, sid = kind_of(line.frame), sid_of(line.frame)
+            if kind == "subscribed":
+                named = _CHANNEL.search(line.frame)
+                kind = named[1].decode() if named else ""
+            if sid and kind not in _NOT_CHANNELS:
+                found.setdefault(_CHANNELS.get(kind, kind), sid)
         return found
 
 

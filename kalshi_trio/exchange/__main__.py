@@ -1,0 +1,106 @@
+"""The simulated exchange as a process of its own: for developing clients, and for measuring them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import trio
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from kalshi_trio.errors import UserError
+from kalshi_trio.exchange.floor import GeneratedFloor
+from kalshi_trio.exchange.gate import Gate
+from kalshi_trio.exchange.keys import make_key, private_pem
+from kalshi_trio.exchange.player import Player
+from kalshi_trio.exchange.prebuilt import PrebuiltShow, prebuild
+from kalshi_trio.exchange.recording import Recording, read_lines
+from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
+from kalshi_trio.exchange.shows import FloorShow
+
+KEY_ID = "simulated-key"
+MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--host", default="127.0.0.1", help="address to listen on")
+@click.option("--port", default=8765, help="port to listen on; 0 takes a free one")
+@click.option("--markets", default=MARKETS, help="generated markets, comma-separated")
+@click.option("--seed", default=1, help="the same seed makes the same markets")
+@click.option("--rate", default=70.0, help="mean changes a second over all markets")
+@click.option("--speed", type=click.Choice(["1", "10", "max"]), default="1", help="how fast time goes")
+@click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="play this file instead")
+@click.option("--prebuilt", is_flag=True, help="frames made beforehand, sent as fast as they are taken")
+@click.option("--frames", default=100_000, help="how many frames to prebuild")
+def main(host: str, port: int, **options: Any) -> None:
+    """Serve a simulated Kalshi on loopback; needs no key of yours, prints what to set instead."""
+    tickers = [ticker.strip() for ticker in options["markets"].split(",") if ticker.strip()]
+    if not tickers:
+        raise click.UsageError("--markets is empty: name at least one market")
+    try:
+        trio.run(serve, chosen_show(tickers, **options), host, port, ",".join(tickers))
+    except* UserError as group:
+        error = first_of(group)
+        click.echo(str(error), err=True)
+        raise SystemExit(error.exit_code) from None
+
+
+def chosen_show(
+    tickers: list[str],
+    *,
+    seed: int,
+    rate: float,
+    speed: str,
+    recording: Path | None,
+    prebuilt: bool,
+    frames: int,
+    **_: object,
+) -> Show:
+    """What the options ask for; UsageError for a file that is no recording."""
+    pace = None if speed == "max" else float(speed)
+    if prebuilt:
+        return PrebuiltShow(prebuild(tickers, frames, seed=seed, start_us=time.time_ns() // 1000))
+    if recording is not None:
+        return Player(Recording(read_lines(recording)), pace)
+    return FloorShow(GeneratedFloor(tickers, seed, rate), pace)
+
+
+def first_of(group: BaseExceptionGroup[UserError]) -> UserError:
+    """One of the errors in a group: the one to be shown."""
+    found = group.exceptions[0]
+    return first_of(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+async def serve(show: Show, host: str, port: int, markets: str) -> None:
+    """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends."""
+    key = make_key()
+    with tempfile.TemporaryDirectory(prefix="simulated-exchange-") as folder:
+        path = write_key(key, Path(folder))
+        exchange = Exchange(show, Gate({KEY_ID: key.public_key()}))
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                url = await nursery.start(partial(serve_tcp, exchange, host, port))
+                settings = {"WS_URL": url, "API_KEY_ID": KEY_ID, "PRIVATE_KEY_PATH": path}
+                for name, value in settings.items():
+                    click.echo(f"export KALSHI_{name}={value}")
+                click.echo(f"export MARKETS={markets}")
+                await anext(signals)
+                nursery.cancel_scope.cancel(reason="a signal")
+
+
+def write_key(key: RSAPrivateKey, folder: Path) -> Path:
+    """The private key's file, readable by its owner alone."""
+    path = folder / "key.pem"
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(private_pem(key))
+    return path
+
+
+if __name__ == "__main__":
+    main()
