@@ -149,9 +149,8 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command and ends the process with its exit code; a user's mistake is text, never a traceback."""
     try:
-        cli.main(args=arguments, prog_name="kalshi_trio", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        # Without "standalone mode" click hands the code of `context.exit` over instead of ending the process.
+        sys.exit(cli.main(args=arguments, prog_name="kalshi_trio", standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(2)
