@@ -32,7 +32,7 @@ def entries(session: Session) -> dict[str, tuple[str, float, str]]:
     return {entry.name: (entry.outcome, round(entry.seconds, 2), entry.detail) for entry in session.diary}
 
 
-async def test_a_session_ends_when_all_its_tasks_have(autojump_clock: MockClock, logs: Logs) -> None:  # noqa: ARG001  pytest-trio looks for it here
+async def test_a_session_ends_when_all_its_tasks_have(autojump_clock: MockClock, logs: Logs) -> None:
     async with open_session("run") as session:
         session.start_soon(session.nursery, "short", trio.sleep, 1)
         session.start_soon(session.nursery, "long", trio.sleep, 3600.38)
@@ -51,7 +51,7 @@ async def test_a_session_ends_when_all_its_tasks_have(autojump_clock: MockClock,
     ]
 
 
-async def test_stopping_lets_everything_drain(autojump_clock: MockClock, logs: Logs) -> None:  # noqa: ARG001  pytest-trio looks for it here
+async def test_stopping_lets_everything_drain(autojump_clock: MockClock, logs: Logs) -> None:
     async with open_session("run") as session:
         assert await session.start(session.nursery, "source", until_stopped, session, 5.0) == "ready"
         session.stop("SIGTERM")
@@ -63,7 +63,7 @@ async def test_stopping_lets_everything_drain(autojump_clock: MockClock, logs: L
     assert logs.messages("kalshi_trio_session.log").count("Stopping: SIGTERM") == 1
 
 
-async def test_the_deadline_says_what_did_not_end_and_cancels_it(autojump_clock: MockClock, logs: Logs) -> None:  # noqa: ARG001  pytest-trio looks for it here
+async def test_the_deadline_says_what_did_not_end_and_cancels_it(autojump_clock: MockClock, logs: Logs) -> None:
     async with open_session("run", grace=8.0) as session:
         await session.serve("view", until_stopped, session, 100.0)
         session.start_soon(session.nursery, "good", trio.sleep, 1)
@@ -78,7 +78,7 @@ async def test_the_deadline_says_what_did_not_end_and_cancels_it(autojump_clock:
     assert f"--- stuck cancelled after 8.00s: {reason}" in logs.messages("kalshi_trio_session.log")
 
 
-async def test_a_service_ends_with_the_session_and_is_not_waited_for(autojump_clock: MockClock) -> None:  # noqa: ARG001  pytest-trio looks for it here
+async def test_a_service_ends_with_the_session_and_is_not_waited_for(autojump_clock: MockClock) -> None:
     async with open_session("run") as session:
         await session.serve("view", until_stopped, session, 100.0)
         session.start_soon(session.nursery, "work", trio.sleep, 2)
@@ -86,7 +86,7 @@ async def test_a_service_ends_with_the_session_and_is_not_waited_for(autojump_cl
     assert entries(session)["view"] == ("cancelled", 2.0, "the session is over")
 
 
-async def test_a_failing_task_is_logged_once_and_leaves_in_a_group(autojump_clock: MockClock, logs: Logs) -> None:  # noqa: ARG001  pytest-trio looks for it here
+async def test_a_failing_task_is_logged_once_and_leaves_in_a_group(autojump_clock: MockClock, logs: Logs) -> None:
     opened: list[Session] = []
     with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="text"), flatten_subgroups=True):
         async with open_session("run") as session:
@@ -128,7 +128,7 @@ async def test_who_cancelled_a_task_is_in_the_diary() -> None:
     assert "test_who_cancelled_a_task_is_in_the_diary" in entry.by
 
 
-async def test_the_callers_own_work_can_stand_in_the_diary(autojump_clock: MockClock) -> None:  # noqa: ARG001  pytest-trio looks for it here
+async def test_the_callers_own_work_can_stand_in_the_diary(autojump_clock: MockClock) -> None:
     async with open_session("run") as session:
         with session.entry("summary"):
             await trio.sleep(2)

@@ -69,7 +69,7 @@ async def test_small_batches_are_put_together_until_a_table_has_batch_rows() -> 
     assert [(one.lo, one.hi) for one in store.commits] == [(1, 500), (501, 1000)]
 
 
-async def test_a_batch_is_written_flush_secs_after_its_oldest_row(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_a_batch_is_written_flush_secs_after_its_oldest_row(autojump_clock: MockClock) -> None:
     written: list[float] = []
 
     class Timed(MemoryStore):
@@ -100,7 +100,7 @@ async def test_bytes_end_a_batch_too() -> None:
     assert [(one.lo, one.hi) for one in store.commits] == [(1, 4), (5, 8), (9, 10)]
 
 
-async def test_nothing_is_committed_before_its_frames_are_durable(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_nothing_is_committed_before_its_frames_are_durable(autojump_clock: MockClock) -> None:
     store, session = MemoryStore(), Session([batch(1, 600)])
     durable = trio.Event()
 
@@ -116,7 +116,7 @@ async def test_nothing_is_committed_before_its_frames_are_durable(autojump_clock
     assert_exactly_once(store, session)
 
 
-async def test_a_restart_reads_on_where_the_sink_ends(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_a_restart_reads_on_where_the_sink_ends(autojump_clock: MockClock) -> None:
     store = MemoryStore()
     first = Session([batch(1, 600), batch(601, 700)], ends=False)
     with trio.move_on_after(1):
@@ -159,7 +159,7 @@ def test_faults_before_and_after_any_commit_lose_and_double_nothing(seed: int, r
     assert_exactly_once(store, session)
 
 
-async def test_an_unsure_answer_keeps_the_batch_and_asks_what_is_held(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_an_unsure_answer_keeps_the_batch_and_asks_what_is_held(autojump_clock: MockClock) -> None:
     answers = iter([None, None, None, None, SinkUnavailable("answer cut")])
     store, session = MemoryStore(answers), Session([batch(1, 50)])
 
@@ -171,7 +171,7 @@ async def test_an_unsure_answer_keeps_the_batch_and_asks_what_is_held(autojump_c
     assert stats.last_error == "answer cut"
 
 
-async def test_rows_that_the_sink_lost_are_read_again(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_rows_that_the_sink_lost_are_read_again(autojump_clock: MockClock) -> None:
     class Forgetful(MemoryStore):
         def write(self, batch: RowBatch, after: dict[str, int]) -> None:
             if batch.lo == 501 and not self.interrupted:
@@ -190,7 +190,7 @@ async def test_rows_that_the_sink_lost_are_read_again(autojump_clock: MockClock)
 
 
 async def test_a_refusal_is_said_once_and_asked_again_every_minute(
-    autojump_clock: MockClock,  # noqa: ARG001  it works by being asked for
+    autojump_clock: MockClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     refusals = iter([None, None, None, *[SinkRefused("no permission")] * 5])
@@ -210,7 +210,7 @@ async def test_a_refusal_is_said_once_and_asked_again_every_minute(
     ]
 
 
-async def test_a_sink_that_is_down_at_the_start_is_waited_for(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_a_sink_that_is_down_at_the_start_is_waited_for(autojump_clock: MockClock) -> None:
     store, session = MemoryStore(iter([SinkUnavailable("down")] * 8)), Session([batch(1, 50)])
 
     async with trio.open_nursery() as nursery:
@@ -221,7 +221,7 @@ async def test_a_sink_that_is_down_at_the_start_is_waited_for(autojump_clock: Mo
 
 
 async def test_a_sink_that_answers_nothing_does_not_hold_up_the_start(
-    autojump_clock: MockClock,  # noqa: ARG001  it works by being asked for
+    autojump_clock: MockClock,
 ) -> None:
     class SilentDoor(InlineDoor):
         async def run(self, call: Callable[..., T], *args: object) -> T:
@@ -245,7 +245,7 @@ async def test_foreign_tables_are_raised_at_the_start() -> None:
         await write_all(Foreign(), Session([]))
 
 
-async def test_cancelling_leaves_what_is_unstored_pending(autojump_clock: MockClock) -> None:  # noqa: ARG001  it works by being asked for
+async def test_cancelling_leaves_what_is_unstored_pending(autojump_clock: MockClock) -> None:
     store = MemoryStore(iter([None, None, None, *[SinkUnavailable("down")] * 10_000]))
     stats = SinkStats("Memory")
 

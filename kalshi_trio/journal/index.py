@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import google_crc32c
 import pyarrow as pa
 
 from kalshi_trio.errors import JournalDamaged
@@ -37,7 +38,7 @@ def write_index(path: Path, entries: list[Entry], nbytes: int, sha256: str) -> N
     columns = [
         pa.array(list(values), field.type) for values, field in zip(zip(*entries, strict=True), SCHEMA, strict=True)
     ]
-    schema = SCHEMA.with_metadata({"bytes": str(nbytes), "sha256": sha256})
+    schema = SCHEMA.with_metadata({"bytes": str(nbytes), "sha256": sha256, "rows": _checksum(entries)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
@@ -54,7 +55,7 @@ def write_index(path: Path, entries: list[Entry], nbytes: int, sha256: str) -> N
 def read_index(path: Path) -> Index | None:
     """The index of a segment; None without one. JournalDamaged if it is not what was written, as far as it shows.
 
-    Arrow has no checksum: offsets and record numbers must follow one another, and a wrong CRC32C shows at its batch.
+    Arrow has no checksum, so the rows have one in the metadata, where we wrote it, and must follow one another.
     """
     try:
         data = path.read_bytes()
@@ -71,14 +72,21 @@ def read_index(path: Path) -> Index | None:
         )
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise JournalDamaged(f"{path}: {error}") from error
-    if not _plausible(index):
+    if metadata.get(b"rows", _checksum(index.entries).encode()) != _checksum(index.entries).encode():
+        raise JournalDamaged(f"{path}: checksum differs")
+    if not _plausible(index.entries, index.bytes):
         raise JournalDamaged(f"{path}: its batches do not follow one another")
     return index
 
 
-def _plausible(index: Index) -> bool:
-    entries = index.entries
-    if not entries or entries[0].offset or entries[-1].offset + entries[-1].length > index.bytes:
+def _checksum(entries: list[Entry]) -> str:
+    return str(google_crc32c.value(repr([tuple(entry) for entry in entries]).encode()))
+
+
+def _plausible(entries: list[Entry], nbytes: int) -> bool:
+    if not entries or any(None in entry for entry in entries):
+        return False
+    if entries[0].offset or entries[-1].offset + entries[-1].length > nbytes:
         return False
     return all(entry.first_frame <= entry.last_frame for entry in entries) and all(
         after.offset == before.offset + before.length and after.first_frame == before.last_frame + 1
