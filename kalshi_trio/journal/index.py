@@ -63,7 +63,9 @@ def read_index(path: Path) -> Index | None:
         return None
     try:
         with pa.ipc.open_file(pa.BufferReader(data)) as reader:
-            metadata = reader.schema.metadata
+            if not reader.schema.equals(SCHEMA):
+                raise JournalDamaged(f"{path}: not the columns of an index")
+            metadata = reader.schema.metadata or {}
             rows = reader.read_all().to_pydict()
         index = Index(
             [Entry(*values) for values in zip(*rows.values(), strict=True)],
