@@ -32,7 +32,7 @@ class Envelope(Struct):
     recv_ns: int = 0
     conn: int = 1
     event: str = ""
-    frame: Raw | None = None
+    frame: Raw = Raw()
 
 
 class Line(NamedTuple):
@@ -58,7 +58,7 @@ def read_lines(path: Path) -> Iterator[Line]:
                     envelope = decode(text)
                 except msgspec.DecodeError as error:
                     raise UsageError(f"{path}, line {number}: {error}") from error
-                if envelope.frame is not None:
+                if bytes(envelope.frame):
                     yield Line(envelope.conn, envelope.recv_ns, bytes(envelope.frame))
                 elif envelope.event == "connected":
                     yield Line(envelope.conn, envelope.recv_ns, b"")

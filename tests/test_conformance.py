@@ -1,0 +1,103 @@
+"""Recordings of the real exchange, played over a real websocket and recorded: every store tells an independent book's tale.
+
+The journal's tally, Parquet and ClickHouse are compared with what the oracle finds in the very frames that were played.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import recordings
+from rebuilt import Rebuilt
+from recordings import Line
+from stores import clickhouse, digests, parquet
+
+from kalshi_trio.journal.manifest import Manifest, read
+
+pytestmark = recordings.needed
+
+MOST = None if os.environ.get("KALSHI_FULL") else 12_000
+"""Lines of a recording that are played; all of them if asked for."""
+DATA = ("orderbook_snapshot", "orderbook_delta", "trade", "ticker")
+
+
+def record(some: list[Line], folder: Path) -> Manifest:
+    """Plays and records these lines in a process of their own; its sealed manifest."""
+    lines = folder / "lines.jsonl"
+    with lines.open("wb") as file:
+        for line in some:
+            if line.frame:
+                file.write(
+                    b'{"recv_ns":%d,"conn":%d,"frame":%s}\n' % (line.ts_recv, line.connection, line.frame.strip())
+                )
+    child = Path(__file__).with_name("recorded_child.py")
+    done = subprocess.run(  # noqa: S603  our own
+        [sys.executable, child, lines, folder / "data"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (session,) = (folder / "data" / "sessions").glob("SESSION_*")
+    manifest = read(session)
+    assert manifest is not None
+    return manifest
+
+
+def check(some: list[Line], folder: Path, *, damaged: bool) -> None:
+    known = recordings.judged(some)
+    manifest = record(some, folder)
+    tally = manifest.tally
+    assert tally.received == tally.journalled == tally.decoded + tally.control + tally.unknown + tally.refused
+    assert {kind: tally.by_type.get(kind, 0) for kind in DATA} == {k: known["frames_by_type"].get(k, 0) for k in DATA}
+
+    stored = {"parquet": parquet(folder / "data"), "clickhouse": clickhouse(folder / "data")}
+    for tables in stored.values():
+        assert digests(tables, manifest) == {name: rows.digest for name, rows in tally.rows.items()}
+        assert {n: t.num_rows for n, t in tables.items() if t.num_rows} == {n: r.made for n, r in tally.rows.items()}
+    sinks = json.loads(next((folder / "data" / "sessions").glob("*/sinks.json")).read_text())
+    assert {t["pending"] for sink in ("parquet", "clickhouse") for t in sinks[sink].values()} == {0}
+
+    rebuilt = Rebuilt(stored["parquet"], max(line.connection for line in some))
+    words = ("gap_count", "dups", "regressions")
+    numbers = {number: place for place, number in enumerate(sorted({line.connection for line in some}), 1)}
+    runs = {
+        f"conn{numbers[int(name[4:].partition('/')[0])]}/{name.partition('/')[2]}": run
+        for name, run in known["sequences"].items()
+    }
+    assert {n: {w: rebuilt.runs[n][w] for w in words} for n in runs} == {
+        n: {w: run[w] for w in words} for n, run in runs.items()
+    }
+    assert known["totals"]["negative_level_events"] == rebuilt.causes["impossible_book"] or damaged
+    for name, market in known["markets"].items():
+        counts = rebuilt.markets[name].counts
+        assert (counts["snapshots"], counts["deltas"], counts["trades"]) == tuple(
+            market[what] for what in ("snapshots", "deltas", "trades")
+        )
+        if market["final"]["valid_strict"] or not damaged:
+            assert books(rebuilt, name) == market["last_nonempty_book_digest"], name
+
+
+def books(rebuilt: Rebuilt, name: str) -> str:
+    """A market's book as it was last, or before its last close or disconnect emptied it."""
+    return rebuilt.digest(name, before_close=True)
+
+
+@pytest.mark.parametrize("name", recordings.NAMES)
+def test_every_store_holds_what_an_independent_book_found(name: str, tmp_path: Path) -> None:
+    check(recordings.lines(name, MOST), tmp_path, damaged=False)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_damaged_copys_holes_are_rows_in_every_store(seed: int, tmp_path: Path) -> None:
+    """Frames left out: where the oracle calls a book valid in the strict sense, ours is the same."""
+    chance = random.Random(seed)  # noqa: S311  test data
+    some = [
+        line
+        for line in recordings.lines("mixed_2026-07-03.jsonl")
+        if not line.frame or b'"orderbook_delta"' not in line.frame[:40] or chance.random() > 0.002
+    ]
+    check(some, tmp_path, damaged=True)

@@ -1,0 +1,73 @@
+"""`kill -9` while it records at full speed, then a start: every store equals the journal.
+
+`KALSHI_KILL_ROUNDS` asks for more rounds than three: `scripts/kill.sh` runs twenty.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from stores import clickhouse, digests, parquet
+
+from kalshi_trio.journal.manifest import Manifest, read
+
+ROUNDS = int(os.environ.get("KALSHI_KILL_ROUNDS", "3"))
+
+
+def recorder(folder: Path, *flags: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "kalshi_trio", "demo", "--speed", "max", "--data-dir", "data", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.Popen(  # noqa: S603  our own command
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def kill(folder: Path, after: float) -> None:
+    with recorder(folder, "--seconds", "60") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"Connected" in line:
+                break
+        time.sleep(after)  # a moment that nobody chose
+        process.send_signal(signal.SIGKILL)
+        process.stderr.close()
+    assert process.returncode == -signal.SIGKILL
+
+
+def finish(folder: Path) -> None:
+    with recorder(folder, "--frames", "2000") as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 0, said[-3000:]
+    assert b"Traceback" not in said
+
+
+def manifests(data: Path) -> list[Manifest]:
+    found = [read(folder) for folder in sorted((data / "sessions").glob("SESSION_*"))]
+    return [manifest for manifest in found if manifest is not None]
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_after_a_kill_every_store_equals_the_journal(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)  # noqa: S311  test data
+    kill(tmp_path, chance.uniform(0.0, 3.0))
+    finish(tmp_path)
+
+    data = tmp_path / "data"
+    found = manifests(data)
+    assert [manifest.verdict for manifest in found] == ["cut short", "known holes"]
+    for manifest in found:
+        made = {name: (rows.made, rows.digest) for name, rows in manifest.tally.rows.items()}
+        for store in (parquet, clickhouse):
+            tables = store(data, manifest.session)
+            digested = digests(tables, manifest)
+            assert {name: (tables[name].num_rows, digest) for name, digest in digested.items()} == made
+    after = parquet(data, found[1].session)["gaps"].to_pylist()
+    assert [row["cause"] for row in after if row["event"] == "opened"] == ["crash"]
