@@ -88,7 +88,12 @@ class MemoryExchange:
         """A plain websocket client, for tests of the exchange itself."""
         asked = endpoint or sign(virtual_ms())
         return await wrap_client_stream(
-            self._nursery, await self.dial(), HOST, PATH, extra_headers=list(asked.headers), message_queue_size=100
+            self._nursery,
+            await self.dial(),
+            HOST,
+            PATH,
+            extra_headers=list(asked.headers),
+            message_queue_size=100,  # type: ignore[arg-type]  # any trio.abc.Stream will do
         )
 
 
