@@ -12,10 +12,11 @@ import trio
 
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal import recovery
+from kalshi_trio.journal.batches import Damage
 from kalshi_trio.journal.disk import Disk, rewrite
 from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.reader import Reader
-from kalshi_trio.journal.reading import Damage, closed_files, read_session
+from kalshi_trio.journal.reading import closed_files, read_session
 from kalshi_trio.journal.writer import Journal, Limits
 from kalshi_trio.protocol.records import Kind, Records
 

@@ -9,10 +9,11 @@ import pytest
 
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal import manifest
+from kalshi_trio.journal.batches import Damage
 from kalshi_trio.journal.disk import Disk, rewrite
 from kalshi_trio.journal.index import Index, read_index
 from kalshi_trio.journal.manifest import Manifest, Segment
-from kalshi_trio.journal.reading import Damage, read_session
+from kalshi_trio.journal.reading import read_session
 from kalshi_trio.protocol.records import Records
 
 BATCHES, EACH = 10, 100

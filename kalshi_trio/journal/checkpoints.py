@@ -13,6 +13,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from kalshi_trio.journal.files import sync_folder
+from kalshi_trio.logging_config import get_logger
+
+log = get_logger(__name__)
 
 
 class Checkpoint(NamedTuple):
@@ -24,17 +27,20 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Writes it whole or not at all."""
+    """Writes it whole or not at all; not on a disk that refuses, which the log says."""
     path = folder / f"{checkpoint.segment:06}.checkpoint"
     body = pa.compress(checkpoint.blob, codec="zstd", asbytes=True)
     head = checkpoint.first.to_bytes(8, "little") + len(checkpoint.blob).to_bytes(8, "little")
     temporary = path.with_suffix(".checkpoint.tmp")
-    with temporary.open("wb") as file:
-        file.write(hashlib.sha256(head + body).digest() + head + body)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(folder)
+    try:
+        with temporary.open("wb") as file:
+            file.write(hashlib.sha256(head + body).digest() + head + body)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(folder)
+    except OSError as error:
+        log.warning("No checkpoint at frame %d: %s", checkpoint.first, error)
 
 
 def nearest(folder: Path, after: int) -> Checkpoint | None:

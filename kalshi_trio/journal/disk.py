@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -10,11 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from kalshi_trio.errors import FolderNotWritable, JournalDamaged, JournalUnwritable
-from kalshi_trio.journal.batches import NEVER, Damage, raise_damage
 from kalshi_trio.journal.files import LARGE, SegmentWriter, refusals, sync_folder
 from kalshi_trio.journal.index import write_index
 from kalshi_trio.journal.names import part_path, parts_of, segment_of
-from kalshi_trio.journal.reading import walk_files
+from kalshi_trio.journal.reading import as_it_stands, records_of
 from kalshi_trio.journal.segment import Closed, encode
 from kalshi_trio.journal.window import cut
 from kalshi_trio.logging_config import get_logger
@@ -87,10 +85,17 @@ class Disk:
             self._parts.append(self._writer.path)
             self._writer = None
         if self._parts and (closed is None or len(self._parts) > 1):
-            closed = rewrite(self._parts[0], self.metadata)
+            closed = self._one_file(self._parts[0])
         if closed is not None:
             self.closed.append(closed)
         self._parts = []
+
+    def _one_file(self, path: Path) -> Closed:
+        try:
+            return put_together(path, self.metadata)
+        except JournalDamaged as error:
+            log.error("Segment %s stays in parts: %s", path.name, error)  # noqa: TRY400 -- the text says it all
+            return as_it_stands(path)
 
     def _give_up(self) -> None:
         """The file gets no more; if nothing of it is certain, its name is used again."""
@@ -131,7 +136,7 @@ def put_together(path: Path, metadata: dict[str, str]) -> Closed:
     parts = parts_of(path.parent, segment_of(path))
     writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata)
     try:
-        for batch in _large(_records(path)):
+        for batch in _large(records_of(path)):
             writer.append(batch)
         if not writer.entries:
             raise JournalDamaged(f"{path}: no record in it can be read")
@@ -143,32 +148,6 @@ def put_together(path: Path, metadata: dict[str, str]) -> Closed:
             part.unlink()
             part.with_suffix(".index").unlink(missing_ok=True)
     return closed
-
-
-def as_it_stands(path: Path) -> Closed:
-    """A segment that could not be rewritten."""
-    first, last = NEVER, 0
-    for batch in _records(path, strict=False):
-        first = min(first, batch.column(0)[0].as_py())
-        last = batch.column(0)[-1].as_py()
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Closed(path.name, first if last else 0, last, path.stat().st_size, sha256)
-
-
-def _records(path: Path, *, strict: bool = True) -> Iterator[pa.RecordBatch]:
-    """The batches of one segment, its parts cut where they overlap. Strict: JournalDamaged if a record is missing."""
-    files, last = parts_of(path.parent, segment_of(path)), 0
-    for _, batch in walk_files(files, 0, NEVER, raise_damage if strict else _passed_over):
-        first = batch.column(0)[0].as_py()
-        if strict and last and first != last + 1:
-            raise JournalDamaged(f"{path}: records {last + 1}-{first - 1} are missing")
-        last = batch.column(0)[-1].as_py()
-        yield batch
-
-
-def _passed_over(_damage: Damage) -> None:
-    """It stays in the file for whoever reads it."""
 
 
 def _large(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

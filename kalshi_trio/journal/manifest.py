@@ -108,12 +108,18 @@ def seal(folder: Path, manifest: Manifest) -> None:
     """Writes the final manifest, chained to the one that was sealed last in the same data folder."""
     manifest.previous = _last_sealed(folder)
     write(folder / "manifest.json", manifest)
-    data = (folder / "manifest.json").read_bytes()
-    write(folder.parent / "sealed.json", Previous(manifest.session, hashlib.sha256(data).hexdigest()))
 
 
 def _last_sealed(folder: Path) -> Previous | None:
-    try:
-        return msgspec.json.decode((folder.parent / "sealed.json").read_bytes(), type=Previous)
-    except (OSError, msgspec.DecodeError):
+    """The end of the chain: of the sealed manifests beside this one, the newest that none of them names.
+
+    It is looked up, not kept apart: whoever is killed between two files would leave a chain with a link missing.
+    """
+    sealed = [(other, found) for other in sorted(folder.parent.glob("SESSION_*")) if (found := read(other))]
+    sealed = [(other, found) for other, found in sealed if other != folder and found.verdict != "open"]
+    named = {found.previous.session for _, found in sealed if found.previous}
+    ends = [(found.ended or "", other, found) for other, found in sealed if found.session not in named]
+    if not ends:
         return None
+    _, other, found = max(ends, key=lambda end: end[:2])
+    return Previous(found.session, hashlib.sha256((other / "manifest.json").read_bytes()).hexdigest())

@@ -6,6 +6,7 @@ Damage costs one batch: it is reported, and reading goes on behind it.
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal.batches import NEVER, Damage, Report, batches, closed_index, first_frame, raise_damage
-from kalshi_trio.journal.names import segment_of
+from kalshi_trio.journal.names import parts_of, segment_of
 from kalshi_trio.journal.segment import Closed, decode
 from kalshi_trio.journal.window import Frames
-
-__all__ = ["Damage", "closed_files", "last_frame", "read_session", "walk", "walk_files"]
 
 PIECE = 5_000
 """Records unpacked at a time: a closed segment's whole batch would hold the interpreter's lock for 16 ms."""
@@ -71,16 +71,45 @@ def cut(batch: pa.RecordBatch, after: int, through: int) -> pa.RecordBatch:
 
 
 def closed_files(folder: Path) -> list[Closed]:
-    """The segments of a session that is over, as their indexes describe them."""
+    """The segments of a session that is over."""
     found = []
-    for path in sorted(folder.glob("*.arrows")):
-        index = closed_index(path)
-        if index is not None:
+    for segment in sorted({segment_of(path) for path in folder.glob("*.arrows")}):
+        path, *more = parts_of(folder, segment)
+        index = None if more else closed_index(path)
+        if index is None:
+            found.append(as_it_stands(path))
+        else:
             first, last = index.entries[0].first_frame, index.entries[-1].last_frame
             found.append(Closed(path.name, first, last, index.bytes, index.sha256))
-    return found
+    return [closed for closed in found if closed.last]
 
 
 def last_frame(folder: Path) -> int:
     """The last record of a session that is over, 0 if it has none."""
     return max((file.last for file in closed_files(folder)), default=0)
+
+
+def as_it_stands(path: Path) -> Closed:
+    """A segment without an index that fits: its disk refused, or it is damaged. `last` is 0 if nothing of it can be read."""
+    first, last = NEVER, 0
+    for batch in records_of(path, strict=False):
+        first = min(first, batch.column(0)[0].as_py())
+        last = batch.column(0)[-1].as_py()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Closed(path.name, first if last else 0, last, path.stat().st_size, sha256)
+
+
+def records_of(path: Path, *, strict: bool = True) -> Iterator[pa.RecordBatch]:
+    """The batches of one segment, its parts cut where they overlap. Strict: JournalDamaged if a record is missing."""
+    files, last = parts_of(path.parent, segment_of(path)), 0
+    for _, batch in walk_files(files, 0, NEVER, raise_damage if strict else _passed_over):
+        first = batch.column(0)[0].as_py()
+        if strict and last and first != last + 1:
+            raise JournalDamaged(f"{path}: records {last + 1}-{first - 1} are missing")
+        last = batch.column(0)[-1].as_py()
+        yield batch
+
+
+def _passed_over(_damage: Damage) -> None:
+    """It stays in the file for whoever reads it."""
