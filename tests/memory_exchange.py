@@ -87,13 +87,10 @@ class MemoryExchange:
     async def connect(self, endpoint: Endpoint | None = None) -> WebSocketConnection:
         """A plain websocket client, for tests of the exchange itself."""
         asked = endpoint or sign(virtual_ms())
+        stream: Any = await self.dial()  # any trio.abc.Stream will do
+        headers = list(asked.headers)
         return await wrap_client_stream(
-            self._nursery,
-            await self.dial(),
-            HOST,
-            PATH,
-            extra_headers=list(asked.headers),
-            message_queue_size=100,  # type: ignore[arg-type]  # any trio.abc.Stream will do
+            self._nursery, stream, HOST, PATH, extra_headers=headers, message_queue_size=100
         )
 
 
