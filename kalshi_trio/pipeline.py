@@ -16,6 +16,7 @@ from functools import partial
 
 import trio
 
+from kalshi_trio.errors import JournalError
 from kalshi_trio.journal.reader import Reader
 from kalshi_trio.journal.writer import Journal
 from kalshi_trio.logging_config import get_logger
@@ -116,8 +117,12 @@ class Pipeline:
         """Older sessions first; the first attempt to open the sink decides whether the recorder may start."""
         for number, source in enumerate(self.older):
             older = replace(sink, stats=SinkStats(sink.store.name))
-            await run_writer(older, source, task_status=task_status if not number else trio.TASK_STATUS_IGNORED)
-            self.stored.add((source.session, sink.store.name))
+            try:
+                await run_writer(older, source, task_status=task_status if not number else trio.TASK_STATUS_IGNORED)
+            except JournalError as error:  # an old session that is damaged must not keep a new one from being recorded
+                log.error("Session %s cannot be stored in %s to its end: %s", source.session, sink.store.name, error)  # noqa: TRY400  the text says it all
+            else:
+                self.stored.add((source.session, sink.store.name))
         await run_writer(sink, live, task_status=trio.TASK_STATUS_IGNORED if self.older else task_status)
 
     def _rows_after(self, window: RowWindow, after: int) -> RowReader:
@@ -150,7 +155,10 @@ class Pipeline:
             await self.journal.durable(end.last + 1)
             for file in self.journal.disk.closed:
                 if (file.first, file.last) == (end.first, end.last):
-                    await door.run(self.sealer.closed, file, self.journal.disk.metadata)
+                    try:
+                        await door.run(self.sealer.closed, file, self.journal.disk.metadata)
+                    except (OSError, JournalError) as error:  # it is sealed with the last ones, as it stands
+                        log.warning("Segment %s stays as it was written: %s", file.file, error)
 
     async def _watch(self) -> None:
         """Once a second: what people look at."""

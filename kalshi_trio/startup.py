@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from kalshi_trio.errors import JournalError
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest
@@ -100,8 +101,12 @@ PIECE = 4_000
 async def seal_dead(older: Older, door: Door) -> None:
     """Gives a session that died its verdict: one pass over its journal, piece by piece."""
     work = _Sealing(older)
-    while await door.run(work.step):
-        pass
+    try:
+        while await door.run(work.step):
+            pass
+    except JournalError as error:  # its verdict can wait; the recording that just begins cannot
+        log.error("Session %s cannot be sealed: %s", older.session, error)  # noqa: TRY400  the text says it all
+        return
     log.info("Session %s was cut short at frame %d; its manifest is sealed", older.session, older.last)
 
 

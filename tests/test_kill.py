@@ -71,3 +71,22 @@ def test_after_a_kill_every_store_equals_the_journal(seed: int, tmp_path: Path) 
             assert {name: (tables[name].num_rows, digest) for name, digest in digested.items()} == made
     after = parquet(data, found[1].session)["gaps"].to_pylist()
     assert [row["cause"] for row in after if row["event"] == "opened"] == ["crash"]
+
+
+def test_an_old_session_that_is_damaged_keeps_no_new_one_from_being_recorded(tmp_path: Path) -> None:
+    finish(tmp_path)
+    data = tmp_path / "data"
+    (segment,) = data.glob("sessions/*/000001.arrows")
+    damaged = bytearray(segment.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    segment.write_bytes(damaged)
+    for leftover in (*data.glob("sessions/*/sinks.json"), *data.glob("parquet/*/*/*.parquet")):
+        leftover.unlink()
+    for hint in data.glob("parquet/_progress/*.json"):
+        hint.unlink()
+
+    finish(tmp_path)
+
+    found = manifests(data)
+    assert [manifest.verdict for manifest in found] == ["complete", "complete"]
+    assert parquet(data, found[1].session)["deltas"].num_rows == found[1].tally.rows["deltas"].made

@@ -1,0 +1,99 @@
+"""Asked to stop at any moment after its first line, a recorder stores what it has and ends with 0; asked twice, at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kalshi_trio.journal.manifest import read
+
+ROOT = Path(__file__).parent.parent
+DEADLINE = 10.0
+
+
+@contextmanager
+def recorder(folder: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "kalshi_trio", "demo", "--seconds", "60", "--data-dir", "data", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(  # noqa: S603  our own command
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        assert b"SESSION STARTED" in process.stderr.readline()
+        yield process
+        process.kill()
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Exit code, and after how long."""
+    began = time.monotonic()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    code = process.wait(DEADLINE + 5)
+    assert b"Traceback" not in said
+    return code, time.monotonic() - began
+
+
+def pending(data: Path) -> int:
+    (report,) = data.glob("sessions/*/sinks.json")
+    sinks = json.loads(report.read_text())
+    return sum(table["pending"] for name in ("parquet", "clickhouse") for table in sinks[name].values())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [0.0, 0.02, 0.1, 0.3, 0.7, 1.5])
+def test_one_signal_ends_it_well_at_any_moment(number: signal.Signals, after: float, tmp_path: Path) -> None:
+    with recorder(tmp_path, "--speed", "10") as process:
+        time.sleep(after)  # a moment that nobody chose
+        process.send_signal(number)
+        code, took = ended(process)
+
+    assert code == 0
+    assert took < DEADLINE
+    (folder,) = (tmp_path / "data" / "sessions").glob("SESSION_*")
+    manifest = read(folder)
+    assert manifest is not None
+    assert manifest.verdict == "complete"
+    assert pending(tmp_path / "data") == 0
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_the_next_start_stores_the_rest(tmp_path: Path) -> None:
+    with recorder(tmp_path, "--speed", "max") as process:
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        code, took = ended(process)
+    assert code in (130, 0)  # 0: it was faster than the second one
+    assert took < DEADLINE
+
+    with recorder(tmp_path, "--frames", "500") as process:
+        assert ended(process)[0] == 0
+    for report in (tmp_path / "data").glob("sessions/*/sinks.json"):
+        sinks = json.loads(report.read_text())
+        assert {t["pending"] for name in ("parquet", "clickhouse") for t in sinks[name].values()} == {0}
+
+
+def test_what_a_silent_server_leaves_is_said_and_stored_at_the_next_start(tmp_path: Path) -> None:
+    with recorder(tmp_path, "--clickhouse-url", "http://127.0.0.1:9", "--speed", "10") as process:
+        time.sleep(2.0)
+        process.send_signal(signal.SIGTERM)
+        code, took = ended(process)
+    assert code == 0
+    assert took < DEADLINE
+    assert pending(tmp_path / "data") > 0
+
+    with recorder(tmp_path, "--frames", "500") as process:
+        assert ended(process)[0] == 0
+    reports = [json.loads(path.read_text()) for path in (tmp_path / "data").glob("sessions/*/sinks.json")]
+    assert len(reports) == 2
+    assert {t["pending"] for one in reports for name in ("parquet", "clickhouse") for t in one[name].values()} == {0}
