@@ -61,9 +61,11 @@ def check(some: list[Line], folder: Path, *, damaged: bool) -> None:
     sinks = json.loads(next((folder / "data" / "sessions").glob("*/sinks.json")).read_text())
     assert {t["pending"] for sink in ("parquet", "clickhouse") for t in sinks[sink].values()} == {0}
 
-    rebuilt = Rebuilt(stored["parquet"], max(line.connection for line in some))
     words = ("gap_count", "dups", "regressions")
-    numbers = {number: place for place, number in enumerate(sorted({line.connection for line in some}), 1)}
+    numbers = {
+        number: place for place, number in enumerate(sorted({line.connection for line in some if line.frame}), 1)
+    }
+    rebuilt = Rebuilt(stored["parquet"], len(numbers))
     runs = {
         f"conn{numbers[int(name[4:].partition('/')[0])]}/{name.partition('/')[2]}": run
         for name, run in known["sequences"].items()
