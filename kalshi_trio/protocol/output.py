@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 from kalshi_trio.protocol.book import ONE_DOLLAR_E4
 from kalshi_trio.protocol.columns import ROW, Packed
 from kalshi_trio.protocol.numbers import NULL
-from kalshi_trio.protocol.signals import Notice, Signal
+from kalshi_trio.protocol.signals import INFO, WARNING, Notice, Signal
 from kalshi_trio.protocol.state import Gap, Market
 
 _TOP = ROW["top_of_book"].pack
@@ -33,11 +31,11 @@ class Output:
 
     def info(self, text: str) -> None:
         """A line for console and files."""
-        self.notices.append(Notice(logging.INFO, text))
+        self.notices.append(Notice(INFO, text))
 
     def warn(self, text: str) -> None:
         """A line about something that went wrong and was dealt with."""
-        self.notices.append(Notice(logging.WARNING, text))
+        self.notices.append(Notice(WARNING, text))
 
     def top(self, market: Market, best: tuple[int, int, int, int]) -> None:
         """A row of `top_of_book`: the best bids as in `Book.best`, as they stood when the market's instant ended."""

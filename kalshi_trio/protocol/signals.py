@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+INFO, WARNING, ERROR = 20, 30, 40
+"""Levels of `logging`, which nothing in here imports."""
+
 
 class Notice(NamedTuple):
     """A line for the log; `level` as in `logging`."""

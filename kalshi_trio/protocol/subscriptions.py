@@ -8,7 +8,6 @@ their command's id; those to other ids are not ours. Time is an argument, in sec
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from kalshi_trio.protocol.awaited import Awaited
 from kalshi_trio.protocol.channel import Channel
 from kalshi_trio.protocol.commands import FIRST_ID, get_snapshot
 from kalshi_trio.protocol.links import Command, HangUp, Order
-from kalshi_trio.protocol.signals import BookWhole, Notice, Replied, Signal, SubscriptionLost
+from kalshi_trio.protocol.signals import ERROR, INFO, WARNING, BookWhole, Notice, Replied, Signal, SubscriptionLost
 
 BOOKS = "orderbook_delta"
 CHOSEN = (BOOKS, "trade", "ticker")
@@ -67,7 +66,7 @@ class Subscriptions:
         self.connection = connection
         for channel in self._channels:
             channel.begin()
-        self._say(logging.INFO, f"Subscribing to markets: {_shown(self.markets)}")
+        self._say(INFO, f"Subscribing to markets: {_shown(self.markets)}")
 
     def down(self) -> None:
         """The connection is over, and with it all that was asked."""
@@ -89,7 +88,7 @@ class Subscriptions:
             self._replied(signal, now)
         elif isinstance(signal, BookWhole):
             if self._awaited.came(signal.market):
-                self._say(logging.INFO, f"The book of {signal.market} has come")
+                self._say(INFO, f"The book of {signal.market} has come")
         elif isinstance(signal, SubscriptionLost):
             for channel in self._channels:
                 if channel.name == signal.channel or (signal.sid and channel.sid == signal.sid):
@@ -134,21 +133,21 @@ class Subscriptions:
         elif code == _TOO_MANY:
             left = (*markets, *channel.todo)
             channel.todo = ()
-            self._say(logging.ERROR, f"{channel.name} takes no more markets ({said}): not recorded: {_shown(left)}")
+            self._say(ERROR, f"{channel.name} takes no more markets ({said}): not recorded: {_shown(left)}")
         elif code in _BAD_MARKET and markets:
-            self._say(logging.ERROR, f"{channel.name} refuses {_shown(markets)} ({said}): not recorded")
+            self._say(ERROR, f"{channel.name} refuses {_shown(markets)} ({said}): not recorded")
         else:
             self._failed(channel, markets, said, now)
 
     def _failed(self, channel: Channel, markets: tuple[str, ...], why: str, now: float) -> None:
         channel.put_back(markets)
         if channel.wait(now) < TRIES:
-            self._say(logging.WARNING, f"Subscribing to {channel.name} failed ({why}): trying again")
+            self._say(WARNING, f"Subscribing to {channel.name} failed ({why}): trying again")
         elif channel is self._books:
             self._hang_up = f"subscribing to {channel.name} failed {TRIES} times ({why})"
         else:
             channel.refused = True
-            self._say(logging.ERROR, f"{channel.name} cannot be subscribed to on this connection ({why})")
+            self._say(ERROR, f"{channel.name} cannot be subscribed to on this connection ({why})")
 
     def _died(self, channel: Channel, code: int, now: float) -> None:
         if not channel.open:
@@ -156,12 +155,12 @@ class Subscriptions:
         if channel is self._books:
             self._awaited.clear()
         channel.died(now)
-        self._say(logging.WARNING, f"The subscription to {channel.name} is dead (error {code}): subscribing again")
+        self._say(WARNING, f"The subscription to {channel.name} is dead (error {code}): subscribing again")
 
     def _pause(self, now: float) -> None:
         self._pause_until = now + min(2.0**self._pauses, 30.0)
         self._pauses += 1
-        self._say(logging.WARNING, f"Too many commands for the exchange: waiting {self._pause_until - now:g}s")
+        self._say(WARNING, f"Too many commands for the exchange: waiting {self._pause_until - now:g}s")
 
     def wake_at(self) -> float:
         """When `next` should be asked again if nothing is heard before, infinity for never."""
@@ -214,7 +213,7 @@ class Subscriptions:
             return order
         if doubtful := self._awaited.doubtful(due):
             text = f"No book has come of {_shown(doubtful)}: does it exist (yet)? Waiting for it"
-            self._say(logging.WARNING, text)
+            self._say(WARNING, text)
         self._awaited.asked(due, now)
         self._asked = {number: asked for number, asked in self._asked.items() if asked.due > now}
         self._last_id += 1

@@ -1,0 +1,102 @@
+"""The architecture, read from the code: which part may import which, and what every file keeps to."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from kalshi_trio import errors
+
+ROOT = Path(__file__).parent.parent / "kalshi_trio"
+FILES = sorted(ROOT.rglob("*.py"))
+
+LOGGING = {"logging_config", "workflow_logger", *(path.stem for path in ROOT.glob("log_*.py"))}
+BASE = {"errors", "protocol", "thread", *LOGGING}
+MAY: dict[str, set[str]] = {
+    "errors": set(),
+    "protocol": {"errors"},
+    "thread": set(),
+    **{name: {"errors", *LOGGING} for name in LOGGING},
+    "journal": {*BASE, "observe"},
+    "sinks": BASE,
+    "transport": BASE,
+    "session": BASE,
+    "observe": {*BASE, "journal", "session"},
+    "row_window": BASE,
+    "rebuild": {*BASE, "journal", "row_window"},
+    "tasks": {*BASE, "journal", "sinks", "transport", "observe", "row_window"},
+    "sealing": {*BASE, "journal"},
+    "settings": {"errors"},
+    "pipeline": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "session"},
+    "startup": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},
+    "exchange": BASE,
+}
+"""Part → what of ours it may import beside itself. Parts above these (recording, demo, commands, cli) may import all."""
+TOP = {"recording", "demo", "commands", "cli", "__main__", "__init__"}
+IMPURE = {"trio", "time", "os", "socket", "logging", "random", "pathlib", "threading", "subprocess", "rich"}
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports, by their whole names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows_point_one_way(path: Path) -> None:
+    here = part(path)
+    if here in TOP:
+        return
+    ours = {name.split(".")[1] for name in imports(path) if name.startswith("kalshi_trio.")}
+
+    assert ours - {here} <= MAY[here]
+
+
+def test_tasks_never_import_tasks() -> None:
+    for path in (ROOT / "tasks").glob("*.py"):
+        assert not [name for name in imports(path) if name.startswith("kalshi_trio.tasks")], path.name
+
+
+def test_the_protocol_is_pure() -> None:
+    for path in (ROOT / "protocol").glob("*.py"):
+        assert not {name.partition(".")[0] for name in imports(path)} & IMPURE, path.name
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_says_what_it_is_and_stays_below_300_lines(path: Path) -> None:
+    text = path.read_text()
+
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= 300
+
+
+def test_threads_for_calls_have_one_door() -> None:
+    assert [path.name for path in FILES if "to_thread" in path.read_text()] == ["thread.py"]
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    drawn: dict[str, str] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"^([│├└─ ]*)([A-Z]\w+)", line)
+        if found and hasattr(errors, found[2]):
+            depth = len(found[1]) // 4
+            above[depth:] = [found[2]]
+            drawn[found[2]] = above[depth - 1] if depth else "Exception"
+
+    real = {
+        k: v.__bases__[0].__name__ for k, v in vars(errors).items() if isinstance(v, type) and issubclass(v, Exception)
+    }
+    assert drawn == real
