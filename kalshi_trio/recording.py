@@ -130,7 +130,7 @@ class _Run:
             await Door().run(self._begin)
             sealer = Sealer(self._name.folder, self._manifest)
             for one in older:
-                if one.died:
+                if one.unsealed:
                     session.start_soon(session.nursery, f"seal {one.session}", seal_dead, one, Door())
             if settings.seconds:
                 session.start_soon(session.nursery, "time limit", self._limit, session, settings.seconds)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kalshi_trio.errors import JournalError
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions
-from kalshi_trio.journal.manifest import Manifest
+from kalshi_trio.journal.manifest import Manifest, Verdict
 from kalshi_trio.journal.reading import closed_files, last_frame, read_session
 from kalshi_trio.journal.recovery import recover
 from kalshi_trio.journal.sinks_report import pending
@@ -18,7 +18,7 @@ from kalshi_trio.observe.stats import SinkStats
 from kalshi_trio.protocol.builder import Builder, SegmentEnd
 from kalshi_trio.rebuild import Rebuild, RowReader
 from kalshi_trio.row_window import RowWindow
-from kalshi_trio.sealing import Sealer, settings_of, time_text
+from kalshi_trio.sealing import Sealer, settings_of, time_text, verdict_of
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.base import Store
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
@@ -37,8 +37,10 @@ class Older(NamedTuple):
     folder: Path
     session: str
     last: int
-    died: bool
-    """It was cut short and nobody has sealed its manifest yet."""
+    unsealed: bool = False
+    """Nobody has sealed its manifest yet."""
+    died: bool = False
+    """And it was cut short: what came after its last frame is a hole."""
 
 
 def name_of(store: Store) -> str:
@@ -73,11 +75,11 @@ def left_behind(data: Path, sinks: list[str]) -> list[Older]:
     for folder in sessions(data):
         about = manifests.read(folder)
         if folder in mended:
-            session = mended[folder].session
-            if session and mended[folder].last:
-                found.append(Older(folder, session, mended[folder].last, died=True))
+            _, session, last, ended = mended[folder]
+            if session and last:
+                found.append(Older(folder, session, last, unsealed=True, died=not ended))
         elif about is not None and any(pending(folder, sink) for sink in sinks):
-            found.append(Older(folder, about.session, last_frame(folder), died=False))
+            found.append(Older(folder, about.session, last_frame(folder)))
     return found
 
 
@@ -107,7 +109,8 @@ async def seal_dead(older: Older, door: Door) -> None:
     except JournalError as error:  # its verdict can wait; the recording that just begins cannot
         log.error("Session %s cannot be sealed: %s", older.session, error)  # noqa: TRY400  the text says it all
         return
-    log.info("Session %s was cut short at frame %d; its manifest is sealed", older.session, older.last)
+    how = "was cut short" if older.died else "had ended"
+    log.info("Session %s %s at frame %d; its manifest is sealed", older.session, how, older.last)
 
 
 class _Sealing:
@@ -156,4 +159,5 @@ class _Sealing:
         manifest = self._sealer.manifest
         manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
         manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
-        self._sealer.finish(state, "cut short", closed_files(self._older.folder), {})
+        verdict: Verdict = "cut short" if self._older.died else verdict_of(state)
+        self._sealer.finish(state, verdict, closed_files(self._older.folder), {})

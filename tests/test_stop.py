@@ -97,3 +97,17 @@ def test_what_a_silent_server_leaves_is_said_and_stored_at_the_next_start(tmp_pa
     reports = [json.loads(path.read_text()) for path in (tmp_path / "data").glob("sessions/*/sinks.json")]
     assert len(reports) == 2
     assert {t["pending"] for one in reports for name in ("parquet", "clickhouse") for t in one[name].values()} == {0}
+
+
+def test_a_session_that_ended_and_was_not_sealed_gets_its_own_verdict(tmp_path: Path) -> None:
+    """As if it had been killed between its last record and the seal."""
+    with recorder(tmp_path, "--frames", "500") as process:
+        assert ended(process)[0] == 0
+    (path,) = (tmp_path / "data").glob("sessions/*/manifest.json")
+    path.write_text(path.read_text().replace('"verdict": "complete"', '"verdict": "open"'))
+
+    with recorder(tmp_path, "--frames", "500") as process:
+        assert ended(process)[0] == 0
+
+    found = [read(folder) for folder in sorted((tmp_path / "data" / "sessions").glob("SESSION_*"))]
+    assert [manifest.verdict for manifest in found if manifest] == ["complete", "complete"]

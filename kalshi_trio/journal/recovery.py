@@ -35,6 +35,8 @@ class Recovered(NamedTuple):
     session: str
     last: int
     """0 if nothing of it had reached the disk."""
+    ended: bool = False
+    """Its records are all there, and the last one says that it ended: only its seal is missing."""
 
 
 def recover(data: Path) -> list[Recovered]:
@@ -60,8 +62,9 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
     if last_run is None:
         return Recovered(folder, session, 0)
     _drop_checkpoints(folder, last_run.last)
-    if last_run.kind == "session" and json.loads(last_run.data[-1]).get("event") in ("recovered", "ended"):
-        return Recovered(folder, session, last_run.last)
+    event = json.loads(last_run.data[-1]).get("event") if last_run.kind == "session" else None
+    if event in ("recovered", "ended"):
+        return Recovered(folder, session, last_run.last, ended=event == "ended")
     return Recovered(folder, session, _append_recovered(folder, last_run))
 
 
