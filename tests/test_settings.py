@@ -1,0 +1,97 @@
+"""Settings: flags, then environment, then `.env`, then `kalshi_trio.toml`, then defaults; each says where it came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kalshi_trio.cli import SECRETS, cli
+from kalshi_trio.errors import ConfigError
+from kalshi_trio.settings import HOSTS, Settings, load, masked
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MARKETS", "MARKET_TICKERS", *(field.upper() for field in Settings.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_each_source_outranks_those_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("kalshi_trio.toml").write_text('frames = 1\nseconds = 1\nbatch_rows = 1\ntransport = "plain"\n')
+    Path(".env").write_text("FRAMES=2\nSECONDS=2\nBATCH_ROWS=2\n")
+    monkeypatch.setenv("FRAMES", "3")
+    monkeypatch.setenv("SECONDS", "3")
+
+    settings, origin = load({"frames": 4})
+
+    assert (settings.frames, settings.seconds, settings.batch_rows, settings.transport) == (4, 3, 2, "plain")
+    assert [origin[name] for name in ("frames", "seconds", "batch_rows", "transport", "parquet")] == [
+        "flag",
+        "environment",
+        ".env",
+        "kalshi_trio.toml",
+        "default",
+    ]
+
+
+@pytest.mark.parametrize("name", ["MARKETS", "MARKET_TICKERS"])
+def test_markets_are_split_at_commas_and_named_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "A, B,,A")
+
+    assert load({})[0].markets == ("A", "B")
+    assert load({"markets": ("C,D", "E")})[0].markets == ("C", "D", "E")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("FRAMES", "0"), ("KALSHI_ENV", "moon"), ("MARKETS", "a b"), ("SECONDS", "x")]
+)
+def test_a_mistake_names_the_setting_its_source_and_its_value(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigError, match=rf"{name} \(from environment\) is .*{value}"):
+        load({})
+
+
+def test_the_endpoint_is_that_of_the_chosen_exchange_unless_it_is_given() -> None:
+    assert load({})[0].ws_url == HOSTS["prod"][0]
+    assert load({"kalshi_env": "demo"})[0].ws_url == HOSTS["demo"][0]
+    assert load({"kalshi_ws_url": "ws://127.0.0.1:1/x"})[0].ws_url == "ws://127.0.0.1:1/x"
+
+
+def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD", "sesame")
+    monkeypatch.setenv("CLICKHOUSE_URL", "https://me:sesame@example.org:8443/x")
+    settings, _ = load({})
+
+    assert "sesame" not in repr(settings.clickhouse_password) + json.dumps(settings.shown())
+    assert masked("https://me:sesame@example.org:8443/x") == "https://me:********@example.org:8443/x"
+
+
+def test_every_setting_has_a_flag_with_help_secrets_excepted() -> None:
+    flags = {option for parameter in cli.commands["record"].params for option in parameter.opts}
+
+    assert flags >= {f"--{name.replace('_', '-')}" for name in Settings.model_fields if name not in SECRETS}
+    assert not flags & {f"--{name.replace('_', '-')}" for name in SECRETS}
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_config_shows_what_is_in_force_and_from_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMES", "7")
+    shown = CliRunner().invoke(cli, ["config", "--json", "--seconds", "2"])
+
+    values = json.loads(shown.output)
+    assert values["frames"] == {"value": 7, "from": "environment"}
+    assert values["seconds"] == {"value": 2.0, "from": "flag"}
+    assert set(values) == set(Settings.model_fields)
+
+
+def test_flags_count_before_and_behind_the_commands_name() -> None:
+    shown = CliRunner().invoke(cli, ["--frames", "5", "config", "--json"])
+
+    assert json.loads(shown.output)["frames"] == {"value": 5, "from": "flag"}
