@@ -9,14 +9,28 @@ from pathlib import Path
 import trio
 
 from kalshi_trio.journal import checkpoints
-from kalshi_trio.journal.reader import Frames, read_session
+from kalshi_trio.journal.reading import Hole, read_around
+from kalshi_trio.journal.window import Frames
+from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.row_window import RowWindow
 from kalshi_trio.thread import Door
 
+log = get_logger(__name__)
+
 PIECE = 4_000
 """Records a piece: a worker thread holds the interpreter's lock for some 20 ms with it, in slices of 5 ms."""
+
+
+def feed(builder: Builder, found: Frames | Hole) -> None:
+    """Takes the next records; those that are damaged are said, and become a hole in the rows too."""
+    if isinstance(found, Hole):
+        log.error("Session %s has lost records %d-%d: %s", builder.state.session, found.first, found.last, found.why)
+        builder.lost(found.last)
+    else:
+        for records in found.records:
+            builder.feed(records)
 
 
 class Rebuild:
@@ -27,7 +41,7 @@ class Rebuild:
         self._session = session
         self._after = after
         self._builder: Builder | None = None
-        self._frames: Iterator[Frames] = iter(())
+        self._found: Iterator[Frames | Hole] = iter(())
 
     @property
     def builder(self) -> Builder:
@@ -38,17 +52,14 @@ class Rebuild:
         return self._builder
 
     def piece(self, through: int) -> list[RowBatch]:
-        """The next rows up to record `through`; none if there are no more. Damage is read around, as the reader does."""
+        """The next rows up to record `through`; none if there are no more. What is damaged is a hole in them."""
         builder = self.builder
         while builder.state.frame < through:
-            frames = next(self._frames, None)
-            if frames is None:
-                self._frames = read_session(self._folder, after=builder.state.frame, through=through)
-                frames = next(self._frames, None)
-                if frames is None:
-                    break
-            for records in frames.records:
-                builder.feed(records)
+            found = next(self._found, None)
+            if found is None:
+                self._found = read_around(self._folder, builder.state.frame, through)
+            else:
+                feed(builder, found)
             if builder.waiting >= PIECE:
                 batches = self._take()
                 if batches:

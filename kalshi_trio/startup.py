@@ -10,13 +10,13 @@ from kalshi_trio.errors import JournalError
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest, Verdict
-from kalshi_trio.journal.reading import closed_files, last_frame, read_session
+from kalshi_trio.journal.reading import closed_files, last_frame, read_around
 from kalshi_trio.journal.recovery import recover
 from kalshi_trio.journal.sinks_report import pending
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import SinkStats
 from kalshi_trio.protocol.builder import Builder, SegmentEnd
-from kalshi_trio.rebuild import Rebuild, RowReader
+from kalshi_trio.rebuild import Rebuild, RowReader, feed
 from kalshi_trio.row_window import RowWindow
 from kalshi_trio.sealing import Sealer, settings_of, time_text, verdict_of
 from kalshi_trio.settings import Settings
@@ -118,7 +118,7 @@ class _Sealing:
         self._older = older
         self._builder = Builder(older.session)
         self._rows = SegmentRows()
-        self._frames = read_session(older.folder)
+        self._found = read_around(older.folder, 0, older.last)
         self._segment, self._first = 0, 1
         self._before: dict[str, int] = {}
         begun = manifests.read(older.folder)
@@ -126,16 +126,15 @@ class _Sealing:
 
     def step(self) -> bool:
         """Reads some thousand records; False when the manifest is sealed."""
-        frames = next(self._frames, None)
-        if frames is None:
+        found = next(self._found, None)
+        if found is None:
             self._end_segment()
             self._finish()
             return False
-        if frames.segment != self._segment:
+        if found.segment != self._segment:
             self._end_segment()
-            self._segment, self._first = frames.segment, self._builder.state.frame + 1
-        for records in frames.records:
-            self._builder.feed(records)
+            self._segment, self._first = found.segment, self._builder.state.frame + 1
+        feed(self._builder, found)
         self._take()
         return True
 

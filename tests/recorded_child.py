@@ -1,4 +1,7 @@
-"""A process of its own that plays lines of a recording over loopback and records them: `recorded_child.py LINES DATA`."""
+"""A process of its own that plays lines of a recording over loopback and records them: `recorded_child.py LINES DATA`.
+
+A third argument names faults of the exchange: `{"2": "binary"}`, by the number of the frame.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import trio
 
+from kalshi_trio.exchange.faults import Faults, Name
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.recording import Recording, read_lines
 from kalshi_trio.exchange.server import Exchange, serve_tcp
@@ -19,10 +23,10 @@ from kalshi_trio.settings import Settings
 from kalshi_trio.transport.endpoint import Endpoint
 
 
-async def main(lines: Path, data: Path) -> None:
+async def main(lines: Path, data: Path, faults: dict[int, Name]) -> None:
     recording = Recording(read_lines(lines))
     player = Player(recording)
-    exchange = Exchange(player)
+    exchange = Exchange(player, faults=Faults(faults))
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve_tcp, exchange, "127.0.0.1", 0))
         settings = Settings(
@@ -50,4 +54,5 @@ async def stop_when_received(player: Player, exchange: Exchange, data: Path) -> 
 
 
 if __name__ == "__main__":
-    trio.run(main, Path(sys.argv[1]), Path(sys.argv[2]))
+    schedule = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
+    trio.run(main, Path(sys.argv[1]), Path(sys.argv[2]), {int(at): name for at, name in schedule.items()})

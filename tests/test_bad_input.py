@@ -103,12 +103,12 @@ SNAPSHOT = (
 )
 
 
-def played(folder: Path, *frames: str) -> tuple[Manifest, Path]:
-    """Records these frames after a snapshot of market A, and a last good delta behind them."""
+def played(folder: Path, *frames: str, faults: str = "{}") -> tuple[Manifest, Path]:
+    """Records these frames after a snapshot of market A; `faults`: of the exchange, by number of frame."""
     lines = folder / "lines.jsonl"
     lines.write_text("\n".join((SNAPSHOT, *frames)) + "\n")
     done = subprocess.run(  # noqa: S603  our own
-        [sys.executable, child, lines, folder / "data"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, child, lines, folder / "data", faults], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
@@ -140,6 +140,20 @@ def test_a_frame_that_cannot_be_read_is_counted_and_the_feed_goes_on(frame: str,
     assert manifest.tally.refused == 1
     assert manifest.tally.by_type["orderbook_delta"] == 1
     assert parquet(data)["deltas"]["market"].to_pylist() == ["A"]
+
+
+def test_a_frame_that_is_not_utf8_is_refused_and_the_connection_goes_on(tmp_path: Path) -> None:
+    manifest, data = played(tmp_path, DELTA % (2, '"A"'), DELTA % (3, '"A"'), faults='{"1": "not_utf8"}')
+
+    assert manifest.tally.refused == 1
+    assert set(parquet(data)["deltas"]["connection"].to_pylist()) == {1}
+
+
+def test_a_binary_frame_is_read_as_the_bytes_that_it_is(tmp_path: Path) -> None:
+    manifest, data = played(tmp_path, DELTA % (2, '"A"'), DELTA % (3, '"A"'), faults='{"1": "binary"}')
+
+    assert (manifest.tally.refused, manifest.tally.decoded, manifest.verdict) == (0, 3, "complete")
+    assert parquet(data)["deltas"]["valid"].to_pylist() == [True, True]
 
 
 def test_an_unknown_type_and_a_new_field_are_kept_counted_and_listed(tmp_path: Path) -> None:

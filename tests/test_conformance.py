@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import recordings
+from harm import HARMED, HOWS, Harm, damaged
 from rebuilt import Rebuilt
 from recordings import Line
 from stores import clickhouse, digests, parquet
@@ -47,7 +47,7 @@ def record(some: list[Line], folder: Path) -> Manifest:
     return manifest
 
 
-def check(some: list[Line], folder: Path, *, damaged: bool) -> None:
+def check(some: list[Line], folder: Path, *, harmed: bool = False) -> None:
     known = recordings.judged(some)
     manifest = record(some, folder)
     tally = manifest.tally
@@ -73,13 +73,13 @@ def check(some: list[Line], folder: Path, *, damaged: bool) -> None:
     assert {n: {w: rebuilt.runs[n][w] for w in words} for n in runs} == {
         n: {w: run[w] for w in words} for n, run in runs.items()
     }
-    assert known["totals"]["negative_level_events"] == rebuilt.causes["impossible_book"] or damaged
+    assert known["totals"]["negative_level_events"] == rebuilt.causes["impossible_book"] or harmed
     for name, market in known["markets"].items():
         counts = rebuilt.markets[name].counts
         assert (counts["snapshots"], counts["deltas"], counts["trades"]) == tuple(
             market[what] for what in ("snapshots", "deltas", "trades")
         )
-        if market["final"]["valid_strict"] or not damaged:
+        if market["final"]["valid_strict"] or not harmed:
             assert books(rebuilt, name) == market["last_nonempty_book_digest"], name
 
 
@@ -90,16 +90,11 @@ def books(rebuilt: Rebuilt, name: str) -> str:
 
 @pytest.mark.parametrize("name", recordings.NAMES)
 def test_every_store_holds_what_an_independent_book_found(name: str, tmp_path: Path) -> None:
-    check(recordings.lines(name, MOST), tmp_path, damaged=False)
+    check(recordings.lines(name, MOST), tmp_path)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_damaged_copys_holes_are_rows_in_every_store(seed: int, tmp_path: Path) -> None:
-    """Frames left out: where the oracle calls a book valid in the strict sense, ours is the same."""
-    chance = random.Random(seed)  # noqa: S311  test data
-    some = [
-        line
-        for line in recordings.lines("mixed_2026-07-03.jsonl")
-        if not line.frame or b'"orderbook_delta"' not in line.frame[:40] or chance.random() > 0.002
-    ]
-    check(some, tmp_path, damaged=True)
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("harm", HARMED[:2], ids=lambda harm: f"{harm.name[:5]}-{harm.kinds[0]}")
+def test_a_damaged_copys_holes_are_rows_in_every_store(harm: Harm, how: str, tmp_path: Path) -> None:
+    """Where the oracle calls a book valid in the strict sense, ours is the same."""
+    check(damaged(harm, how, seed=7), tmp_path, harmed=True)

@@ -41,8 +41,8 @@ def kill(folder: Path, after: float) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def finish(folder: Path) -> None:
-    with recorder(folder, "--frames", "2000") as process:
+def finish(folder: Path, *limit: str) -> None:
+    with recorder(folder, *(limit or ("--frames", "2000"))) as process:
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 0, said[-3000:]
@@ -74,11 +74,11 @@ def test_after_a_kill_every_store_equals_the_journal(seed: int, tmp_path: Path) 
 
 
 def test_an_old_session_that_is_damaged_keeps_no_new_one_from_being_recorded(tmp_path: Path) -> None:
-    finish(tmp_path)
+    finish(tmp_path, "--seconds", "2")
     data = tmp_path / "data"
     (segment,) = data.glob("sessions/*/000001.arrows")
     damaged = bytearray(segment.read_bytes())
-    damaged[len(damaged) // 2] ^= 1
+    damaged[len(damaged) // 2] ^= 1  # the batch that the session begins with may be hit
     segment.write_bytes(damaged)
     for leftover in (*data.glob("sessions/*/sinks.json"), *data.glob("parquet/*/*/*.parquet")):
         leftover.unlink()
@@ -89,4 +89,7 @@ def test_an_old_session_that_is_damaged_keeps_no_new_one_from_being_recorded(tmp
 
     found = manifests(data)
     assert [manifest.verdict for manifest in found] == ["complete", "complete"]
-    assert parquet(data, found[1].session)["deltas"].num_rows == found[1].tally.rows["deltas"].made
+    rows = [parquet(data, manifest.session) for manifest in found]
+    assert rows[1]["deltas"].num_rows == found[1].tally.rows["deltas"].made
+    assert rows[0]["sessions"]["event"].to_pylist()[-1] == "ended"
+    assert rows[0]["gaps"]["cause"].to_pylist()[0] == "damage"

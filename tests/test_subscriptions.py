@@ -110,8 +110,8 @@ def test_a_market_that_does_not_exist_is_warned_about_once_waited_for_and_never_
     exchange.run(600)
 
     times = [at - 100 for at, _ in exchange.params("get_snapshot")]
-    assert times[:4] == [5, 10, 70, 130]
-    assert len(times) <= 12
+    assert times[:6] == [5, 10, 20, 40, 100, 160]
+    assert len(times) <= 14
     assert not exchange.hang_ups
     assert [text for text in exchange.texts() if "exist" in text] == [
         "No book has come of ['B']: does it exist (yet)? Waiting for it"

@@ -10,6 +10,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,15 @@ from kalshi_trio.journal.window import Frames
 
 PIECE = 5_000
 """Records unpacked at a time: a closed segment's whole batch would hold the interpreter's lock for 16 ms."""
+
+
+class Hole(NamedTuple):
+    """Records that are lost to damage; segment 0 where nobody knows which one had them."""
+
+    segment: int
+    first: int
+    last: int
+    why: str
 
 
 def read_session(
@@ -41,6 +51,26 @@ def read_session(
         except FileNotFoundError:
             continue  # parts of a segment were put together meanwhile: they are in its first file now
         return
+
+
+def read_around(folder: Path, after: int, through: int) -> Iterator[Frames | Hole]:
+    """The same, with what is lost in its place: every record is in one or the other, in order."""
+    found: list[Damage] = []
+    for frames in read_session(folder, after, through, found.append):
+        yield from _holes(found, after, frames.records[0].first - 1)
+        found.clear()
+        yield frames
+        after = frames.records[-1].last
+    yield from _holes(found, after, through)
+
+
+def _holes(found: list[Damage], after: int, through: int) -> Iterator[Hole]:
+    for damage in found:
+        if damage.last > after:  # a file may have been read twice
+            yield Hole(segment_of(Path(damage.file)), after + 1, damage.last, f"{damage.file}: {damage.why}")
+            after = damage.last
+    if through > after:
+        yield Hole(0, after + 1, through, "no segment has them")
 
 
 def walk(folder: Path, after: int, through: int, report: Report) -> Iterator[tuple[Path, pa.RecordBatch]]:

@@ -2,7 +2,7 @@
 
 Waits grow from 5 s. A book that was whole before in this session is asked for three times, then only a new connection
 can help, once. A market that never had a book does not exist (yet), as far as we can tell: an unknown ticker gets no
-error. It is warned about once, waited for, and asked for every minute.
+error. It is warned about after 5 s, once, waited for, and at last asked for every minute.
 """
 
 from __future__ import annotations
@@ -73,12 +73,8 @@ class Awaited:
         return found
 
     def doubtful(self, markets: Sequence[str]) -> list[str]:
-        """Those that did not answer a question and never had a book; each is told once."""
-        found = [
-            market
-            for market in markets
-            if self._books[market].asked and market not in self._known and market not in self._warned
-        ]
+        """Those that never had a book; each is told once."""
+        found = [market for market in markets if market not in self._known and market not in self._warned]
         self._warned.update(found)
         return found
 
@@ -86,5 +82,5 @@ class Awaited:
         """A command has just asked for these."""
         for market in markets:
             book = self._books[market]
-            book.due = now + (SLOW_SECONDS if market in self._warned else SNAPSHOT_SECONDS * 2**book.asked)
+            book.due = now + (SLOW_SECONDS if book.asked == ASKS else SNAPSHOT_SECONDS * 2**book.asked)
             book.asked = min(book.asked + 1, ASKS)

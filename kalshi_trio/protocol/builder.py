@@ -92,6 +92,11 @@ class Builder:
         """How many records were fed since the last `take`."""
         return self.state.frame + 1 - self._lo
 
+    def lost(self, through: int) -> None:
+        """The records up to `through` are damaged: nothing is known of them, and the next one opens a hole."""
+        self.state.frame = through
+        self.state.holed = True
+
     def feed(self, records: Records) -> None:
         """Takes the next records; ValueError if they are not the next ones."""
         state, out = self.state, self._out
@@ -104,6 +109,9 @@ class Builder:
         out.ts_recv = state.last_ns = records.ts_recv
         out.connection = records.connection
         out.packed.reads.append((records.first, records.ts_recv, records.connection))
+        if state.holed:
+            out.frame, out.sid, out.seq = records.first, 0, 0
+            self._control.hole()
         if records.kind == "frame":
             self._frames.feed(records)
         else:

@@ -17,7 +17,7 @@ from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.sequence import OWN_IDS
 from kalshi_trio.protocol.signals import Replied, SubscriptionLost
-from kalshi_trio.protocol.state import State, Subscription
+from kalshi_trio.protocol.state import LOST, State, Subscription
 
 _SESSION = ROW["sessions"].pack
 
@@ -82,6 +82,19 @@ class ControlFrames:
         if not final and (subs or number in state.was_open):
             self._gaps.open(cause, None, concerned)
         state.was_open = [other for other in state.was_open if other != number]
+
+    def hole(self) -> None:
+        """Records before this one are lost: no book is to be trusted, and every run of numbers begins anew."""
+        state = self._state
+        state.holed = False
+        state.started_ns = state.started_ns or self._out.ts_recv
+        concerned = set(state.wanted)
+        for number, subs in state.subscriptions.items():
+            concerned.update(self._books.concerned(number))
+            self._books.disconnect(number, final=False)
+            for sub in subs.values():
+                sub.seq = LOST
+        self._gaps.open("damage", None, concerned)
 
     def session(self, data: bytes) -> None:
         """The session started, was recovered after a crash, or ended."""

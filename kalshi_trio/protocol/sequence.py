@@ -9,7 +9,7 @@ from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
 from kalshi_trio.protocol.messages import Frame, SnapshotFrame, Unknown
 from kalshi_trio.protocol.output import Output
-from kalshi_trio.protocol.state import State, Subscription
+from kalshi_trio.protocol.state import LOST, State, Subscription
 
 OWN_IDS = 1_000_001
 """Our commands have ids from here on, so that replies inside a played recording are not taken for ours."""
@@ -45,7 +45,7 @@ class Sequences:
         expected, got = sub.seq + 1, frame.seq
         if not got or not frame.sid:
             return sub
-        if got == expected:
+        if got == expected or sub.seq == LOST:
             sub.seq = got
         elif not (isinstance(frame, SnapshotFrame) and frame.id >= OWN_IDS):
             self._out.stale = got < expected

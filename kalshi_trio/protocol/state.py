@@ -37,10 +37,15 @@ class Market:
     lost: int = 0
 
 
+LOST = -2
+"""In the place of a sequence number; the one behind it is no number either."""
+
+
 @dataclass(slots=True)
 class Subscription:
-    """One sid of one connection. `seq` is the last one seen; `pending` are the markets touched since `instant_us`.
+    """One sid of one connection. `pending` are the markets touched since `instant_us`.
 
+    `seq` is the last number seen, LOST where the journal lost it.
     `key` tells it from all others of the session.
     """
 
@@ -95,10 +100,11 @@ class Tally:
 
 @dataclass(slots=True)
 class State:
-    """The builder between two records."""
+    """The builder between two records. `holed`: the journal has lost the records before the next one."""
 
     session: str
     frame: int = 0
+    holed: bool = False
     source: str = "live"
     software: str = ""
     settings: str = "{}"
