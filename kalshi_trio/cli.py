@@ -124,9 +124,11 @@ def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None
             json.dumps({name: {"value": value, "from": origin[name]} for name, value in shown.items()}, indent=1)
         )
         return
-    for name, value in shown.items():
-        text = ",".join(value) if isinstance(value, list) else "" if value is None else str(value)
-        click.echo(f"{name.upper():24} {text:40} {origin[name]}")
+    from rich.console import Console  # noqa: PLC0415 -- as above
+
+    from kalshi_trio.observe.settings_view import show_settings  # noqa: PLC0415 -- as above
+
+    show_settings(shown, origin, Console())
 
 
 @cli.command()

@@ -79,7 +79,9 @@ def left_behind(data: Path, sinks: list[str]) -> list[Older]:
             if session and last:
                 found.append(Older(folder, session, last, unsealed=True, died=not ended))
         elif about is not None and any(pending(folder, sink) for sink in sinks):
-            found.append(Older(folder, about.session, last_frame(folder)))
+            last = last_frame(folder)
+            if last:
+                found.append(Older(folder, about.session, last))
     return found
 
 

@@ -60,6 +60,9 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
     last_run = _last_run(folder)
     session = about.session if about else _session_of(folder)
     if last_run is None:
+        if about is not None:
+            about.verdict, about.ended = "cut short", about.started
+            manifests.seal(folder, about)
         return Recovered(folder, session, 0)
     _drop_checkpoints(folder, last_run.last)
     event = json.loads(last_run.data[-1]).get("event") if last_run.kind == "session" else None
