@@ -17,6 +17,7 @@ from functools import partial
 import trio
 
 from kalshi_trio.errors import JournalError
+from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.reader import Reader
 from kalshi_trio.journal.writer import Journal
 from kalshi_trio.logging_config import get_logger
@@ -28,7 +29,7 @@ from kalshi_trio.protocol.records import Records
 from kalshi_trio.protocol.signals import Signal
 from kalshi_trio.rebuild import Rebuild, RowReader
 from kalshi_trio.row_window import RowWindow
-from kalshi_trio.sealing import Digests, Sealer
+from kalshi_trio.sealing import Sealer
 from kalshi_trio.session import Session
 from kalshi_trio.tasks.builder import Seen, look, run_builder
 from kalshi_trio.tasks.rows import run_rows

@@ -8,29 +8,17 @@ from pathlib import Path
 
 import trio
 
+from kalshi_trio.fold import feed
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.reading import Hole, read_around
 from kalshi_trio.journal.window import Frames
-from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.row_window import RowWindow
 from kalshi_trio.thread import Door
 
-log = get_logger(__name__)
-
 PIECE = 4_000
 """Records a piece: a worker thread holds the interpreter's lock for some 20 ms with it, in slices of 5 ms."""
-
-
-def feed(builder: Builder, found: Frames | Hole) -> None:
-    """Takes the next records; those that are damaged are said, and become a hole in the rows too."""
-    if isinstance(found, Hole):
-        log.error("Session %s has lost records %d-%d: %s", builder.state.session, found.first, found.last, found.why)
-        builder.lost(found.last)
-    else:
-        for records in found.records:
-            builder.feed(records)
 
 
 class Rebuild:

@@ -10,14 +10,12 @@ import msgspec
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.checkpoints import Checkpoint
-from kalshi_trio.journal.digest import session_digest
+from kalshi_trio.journal.digest import Digests, session_digest
 from kalshi_trio.journal.disk import rewrite
 from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, Segment, TallyReport, Verdict
 from kalshi_trio.journal.segment import Closed
 from kalshi_trio.protocol.builder import SegmentEnd
 from kalshi_trio.protocol.state import State
-
-Digests = dict[str, tuple[int, str]]
 
 
 def time_text(ns: int) -> str:
@@ -35,6 +33,12 @@ class Sealer:
         self._reports: dict[tuple[int, int], tuple[SegmentEnd, Digests]] = {}
         self._digests: dict[str, list[str]] = {}
         self._made: dict[str, int] = {}
+
+    def begun(self, state: State) -> None:
+        """What the session's first record says of it."""
+        manifest = self.manifest
+        manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
+        manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
 
     def segment(self, end: SegmentEnd, rows: Digests, *, more: bool) -> None:
         """The builder has been through a segment: what was made of it, and, if more follow, the next one's checkpoint."""

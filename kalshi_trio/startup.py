@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kalshi_trio.errors import JournalError
+from kalshi_trio.fold import Fold
 from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest, Verdict
 from kalshi_trio.journal.reading import closed_files, last_frame, read_around
@@ -15,16 +17,15 @@ from kalshi_trio.journal.recovery import recover
 from kalshi_trio.journal.sinks_report import pending
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import SinkStats
-from kalshi_trio.protocol.builder import Builder, SegmentEnd
-from kalshi_trio.rebuild import Rebuild, RowReader, feed
+from kalshi_trio.protocol.builder import SegmentEnd
+from kalshi_trio.rebuild import Rebuild, RowReader
 from kalshi_trio.row_window import RowWindow
-from kalshi_trio.sealing import Sealer, settings_of, time_text, verdict_of
+from kalshi_trio.sealing import Sealer, verdict_of
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.base import Store
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
 from kalshi_trio.sinks.gather import Limits
 from kalshi_trio.sinks.parquet import ParquetStore
-from kalshi_trio.tasks.rows import SegmentRows
 from kalshi_trio.tasks.writer import Sink, Source
 from kalshi_trio.thread import Door
 
@@ -99,9 +100,6 @@ async def _durable(_frame: int) -> None:
     """A session that is over has all its records on disk."""
 
 
-PIECE = 4_000
-
-
 async def seal_dead(older: Older, door: Door) -> None:
     """Gives a session that died its verdict: one pass over its journal, piece by piece."""
     work = _Sealing(older)
@@ -118,47 +116,26 @@ async def seal_dead(older: Older, door: Door) -> None:
 class _Sealing:
     def __init__(self, older: Older) -> None:
         self._older = older
-        self._builder = Builder(older.session)
-        self._rows = SegmentRows()
+        self._fold = Fold(older.session, self._end_segment)
         self._found = read_around(older.folder, 0, older.last)
-        self._segment, self._first = 0, 1
-        self._before: dict[str, int] = {}
         begun = manifests.read(older.folder)
         self._sealer = Sealer(older.folder, begun or Manifest(older.session, older.folder.name, "live", "", ""))
 
     def step(self) -> bool:
         """Reads some thousand records; False when the manifest is sealed."""
         found = next(self._found, None)
-        if found is None:
-            self._end_segment()
-            self._finish()
-            return False
-        if found.segment != self._segment:
-            self._end_segment()
-            self._segment, self._first = found.segment, self._builder.state.frame + 1
-        feed(self._builder, found)
-        self._take()
-        return True
+        if found is not None:
+            self._fold.feed(found)
+            return True
+        self._fold.end()
+        self._finish()
+        return False
 
-    def _take(self) -> None:
-        for made in self._builder.take():
-            self._rows.add(made)
-        self._builder.told()
-
-    def _end_segment(self) -> None:
-        self._take()
-        last = self._builder.state.frame
-        if self._segment and last >= self._first:
-            now = self._builder.state.tally.by_type
-            by_type = {name: n - self._before.get(name, 0) for name, n in now.items() if n > self._before.get(name, 0)}
-            self._before = now
-            end = SegmentEnd(self._segment, self._first, last, by_type, self._builder.dump())
-            self._sealer.segment(end, self._rows.end(), more=last < self._older.last)
+    def _end_segment(self, end: SegmentEnd, rows: Digests) -> None:
+        self._sealer.segment(end, rows, more=end.last < self._older.last)
 
     def _finish(self) -> None:
-        state = self._builder.state
-        manifest = self._sealer.manifest
-        manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
-        manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
+        state = self._fold.builder.state
+        self._sealer.begun(state)
         verdict: Verdict = "cut short" if self._older.died else verdict_of(state)
         self._sealer.finish(state, verdict, closed_files(self._older.folder), {})

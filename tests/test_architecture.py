@@ -26,12 +26,13 @@ MAY: dict[str, set[str]] = {
     "session": BASE,
     "observe": {*BASE, "journal", "session"},
     "row_window": BASE,
-    "rebuild": {*BASE, "journal", "row_window"},
-    "tasks": {*BASE, "journal", "sinks", "transport", "observe", "row_window"},
+    "fold": {*BASE, "journal"},
+    "rebuild": {*BASE, "journal", "row_window", "fold"},
+    "tasks": {*BASE, "fold", "journal", "sinks", "transport", "observe", "row_window"},
     "sealing": {*BASE, "journal"},
     "settings": {"errors"},
     "pipeline": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "session"},
-    "startup": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},
+    "startup": {*BASE, "fold", "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},
     "exchange": BASE,
 }
 """Part → what of ours it may import beside itself. Parts above these (recording, demo, commands, cli) may import all."""

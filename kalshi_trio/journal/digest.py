@@ -17,6 +17,9 @@ import pyarrow.compute as pc
 
 from kalshi_trio.protocol.schema import ROW_SCHEMAS
 
+Digests = dict[str, tuple[int, str]]
+"""Table → how many rows it has, and their digest."""
+
 _WIDTHS = {8: "<i8", 4: "<u4"}
 
 

@@ -1,0 +1,81 @@
+"""A session's records folded into rows once more, segment by segment: what sealing, importing and verifying share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kalshi_trio.journal.digest import Digests, TableDigest
+from kalshi_trio.journal.reading import Hole
+from kalshi_trio.journal.window import Frames
+from kalshi_trio.logging_config import get_logger
+from kalshi_trio.protocol.builder import Builder, Made, SegmentEnd
+from kalshi_trio.protocol.schema import ROW_SCHEMAS, RowBatch
+
+log = get_logger(__name__)
+
+
+def feed(builder: Builder, found: Frames | Hole) -> None:
+    """Takes the next records; those that are damaged are said, and become a hole in the rows too."""
+    if isinstance(found, Hole):
+        log.error("Session %s has lost records %d-%d: %s", builder.state.session, found.first, found.last, found.why)
+        builder.lost(found.last)
+    else:
+        for records in found.records:
+            builder.feed(records)
+
+
+class SegmentRows:
+    """Blocking: the rows of one segment, as tables and as digests."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._digests = {name: TableDigest(name) for name in ROW_SCHEMAS}
+        self._counts = dict.fromkeys(ROW_SCHEMAS, 0)
+
+    def add(self, made: Made) -> RowBatch:
+        """The rows of `made`, counted and digested."""
+        batch = made.rows()
+        for name, table in batch.tables.items():
+            self._digests[name].update(table)
+            self._counts[name] += table.num_rows
+        return batch
+
+    def end(self) -> Digests:
+        """The tables that had rows; the next segment begins."""
+        done = {name: (count, self._digests[name].hexdigest()) for name, count in self._counts.items() if count}
+        self._begin()
+        return done
+
+
+class Fold:
+    """Blocking: takes every record of a session in order; `report` hears of each segment that is over."""
+
+    def __init__(self, session: str, report: Callable[[SegmentEnd, Digests], None]) -> None:
+        self.builder = Builder(session)
+        self._rows = SegmentRows()
+        self._report = report
+        self._segment, self._first = 0, 1
+        self._before: dict[str, int] = {}
+
+    def feed(self, found: Frames | Hole) -> list[RowBatch]:
+        """The rows of these records."""
+        if found.segment != self._segment:
+            self.end()
+            self._segment, self._first = found.segment, self.builder.state.frame + 1
+        feed(self.builder, found)
+        rows = [self._rows.add(made) for made in self.builder.take()]
+        self.builder.told()
+        return rows
+
+    def end(self) -> None:
+        """The segment under way is over, or the session is."""
+        last = self.builder.state.frame
+        if self._segment and last >= self._first:
+            now = self.builder.state.tally.by_type
+            by_type = {name: n - self._before.get(name, 0) for name, n in now.items() if n > self._before.get(name, 0)}
+            self._before = now
+            end = SegmentEnd(self._segment, self._first, last, by_type, self.builder.dump())
+            self._report(end, self._rows.end())
+        self._segment = 0
