@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-import types
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
 from kalshi_trio import __version__
+from kalshi_trio.cli_history import import_, rebuild
+from kalshi_trio.cli_options import chosen, settings_options
 from kalshi_trio.errors import ConfigError, UserError
 from kalshi_trio.observe.health import examine
-from kalshi_trio.settings import Settings, load
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-SECRETS = {"clickhouse_password"}
 FLAG_ONLY_IN_DEMO = (
     "clickhouse_url",
     "clickhouse_user",
@@ -33,31 +29,6 @@ set KALSHI_PRIVATE_KEY_PATH to the file with its private key, and MARKETS to the
 or try `python -m kalshi_trio demo`, which needs nothing."""
 
 
-def settings_options(command: Command) -> Command:
-    """A flag for each setting."""
-    for name, field in reversed(Settings.model_fields.items()):
-        if name in SECRETS:
-            continue
-        flag, kind = f"--{name.replace('_', '-')}", _kind(field.annotation)
-        if kind is bool:
-            command = click.option(f"{flag}/--no-{name.replace('_', '-')}", default=None, help=field.description)(
-                command
-            )
-        elif name == "markets":
-            command = click.option(flag, multiple=True, help=f"{field.description}; repeatable")(command)
-        else:
-            command = click.option(flag, type=kind, default=None, help=field.description)(command)
-    return command
-
-
-def _kind(annotation: Any) -> Any:
-    if get_origin(annotation) is Literal:
-        return click.Choice(get_args(annotation))
-    if isinstance(annotation, types.UnionType):
-        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
-    return {Path: click.Path(path_type=Path)}.get(annotation, annotation if annotation in (bool, int, float) else str)
-
-
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kalshi_trio")
 @settings_options
@@ -69,21 +40,12 @@ def cli(context: click.Context, /, **flags: object) -> None:
         context.invoke(record, **flags)
 
 
-def _settings(
-    context: click.Context, flags: dict[str, Any], ignore: tuple[str, ...] = ()
-) -> tuple[Settings, dict[str, str]]:
-    """Flags count before and behind the command's name."""
-    before = context.parent.obj if context.parent is not None and context.parent.obj else {}
-    given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    return load({**before, **given}, ignore=ignore)
-
-
 @cli.command()
 @settings_options
 @click.pass_context
 def record(context: click.Context, /, **flags: object) -> None:
     """Record the markets in MARKETS."""
-    settings, _ = _settings(context, flags)
+    settings, _ = chosen(context, flags)
     if not (settings.kalshi_api_key_id and settings.kalshi_private_key_path):
         raise ConfigError(NO_KEY)
     if not settings.markets:
@@ -100,7 +62,7 @@ def record(context: click.Context, /, **flags: object) -> None:
 @click.pass_context
 def demo(context: click.Context, /, speed: str, recording: Path | None, **flags: object) -> None:
     """Record a simulated exchange: no key, no server."""
-    settings, origin = _settings(context, flags, FLAG_ONLY_IN_DEMO)
+    settings, origin = chosen(context, flags, FLAG_ONLY_IN_DEMO)
     update: dict[str, object] = {}
     if origin["data_dir"] == "default":
         update["data_dir"] = Path("data/demo")
@@ -117,7 +79,7 @@ def demo(context: click.Context, /, speed: str, recording: Path | None, **flags:
 @click.pass_context
 def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
     """Show the settings in force and where each came from; secrets are masked."""
-    settings, origin = _settings(context, flags)
+    settings, origin = chosen(context, flags)
     shown = settings.shown()
     if as_json:
         click.echo(
@@ -137,7 +99,7 @@ def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None
 @click.pass_context
 def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
     """Say whether the running recorder is well; exit code 1 and the reasons if not."""
-    settings, _ = _settings(context, flags)
+    settings, _ = chosen(context, flags)
     status, wrong = examine(settings.data_dir, time.time_ns())
     if as_json:
         click.echo(json.dumps({"well": not wrong, "wrong": wrong, "status": status}, indent=1))
@@ -146,6 +108,10 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
     else:
         click.echo("\n".join(f"not well: {text}" for text in wrong))
     context.exit(1 if wrong else 0)
+
+
+for module in (import_, rebuild):
+    cli.add_command(module.command)
 
 
 def main(arguments: list[str] | None = None) -> None:

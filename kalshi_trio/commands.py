@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-import trio
 from rich.console import Console
 
 from kalshi_trio.demo import demo, signed
-from kalshi_trio.errors import UserError
 from kalshi_trio.observe.queries import ask_clickhouse, ask_parquet, show
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.recording import Recording, record, short
+from kalshi_trio.run import run_trio
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.clickhouse import Embedded
 from kalshi_trio.transport.key import load_signer
-
-SWITCH_SECONDS = 0.001
-"""How long a worker thread may keep the interpreter's lock from the feed (Python's own: 5 ms, at each read)."""
 
 
 def run_record(settings: Settings) -> int:
@@ -31,13 +24,13 @@ def run_record(settings: Settings) -> int:
         raise AssertionError("cli asks for the key first")
     signer = load_signer(settings.kalshi_api_key_id, path)
     sign = partial(signed, settings.ws_url, signer)
-    return _code(_run(partial(record, settings, sign, console=Terminal())))
+    return _code(run_trio(partial(record, settings, sign, console=Terminal())))
 
 
 def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
     """Records the simulated exchange and shows what was stored."""
     pace = None if speed == "max" else float(speed)
-    done = _run(partial(demo, settings, speed=pace, recording=recording, console=Terminal()))
+    done = run_trio(partial(demo, settings, speed=pace, recording=recording, console=Terminal()))
     if done.stats.builder.deltas and not done.interrupted:
         _ask(done)
     return _code(done)
@@ -56,23 +49,5 @@ def _ask(done: Recording) -> None:
     show(answers, Console())
 
 
-def _run(main: Callable[[], Awaitable[Recording]]) -> Recording:
-    """Runs it; a UserError comes out of whatever groups it was raised in."""
-    gc.freeze()
-    sys.setswitchinterval(SWITCH_SECONDS)
-    try:
-        return trio.run(main)
-    except BaseExceptionGroup as group:
-        mistake, rest = group.split(UserError)
-        if mistake is not None and rest is None:
-            raise _first(mistake) from None
-        raise
-
-
 def _code(recording: Recording) -> int:
     return 130 if recording.interrupted else 0
-
-
-def _first(group: BaseExceptionGroup[UserError]) -> UserError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -13,9 +13,9 @@ from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.recording import Recording as Recorded
-from kalshi_trio.exchange.recording import read_lines
 from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
 from kalshi_trio.exchange.shows import FloorShow
+from kalshi_trio.foreign import read_lines
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.protocol.auth import Signer
 from kalshi_trio.recording import Recording, record

@@ -7,6 +7,7 @@ KalshiTrioError
 │   ├── FolderNotWritable    73   a folder that cannot be written
 │   ├── InUse                75   a data folder or port that somebody else holds
 │   ├── KeyRefused           77   the exchange refused the API key
+│   ├── Stopped             130   a command over recorded sessions that was stopped before its end
 │   └── ConfigError          78   settings missing or wrong
 ├── WireError             a frame that cannot be read; it is safe in the journal
 ├── FeedLost              a connection that ended; a new one can cure it
@@ -59,6 +60,12 @@ class KeyRefused(UserError):
     """The exchange refused the API key for good (not merely for its time stamp)."""
 
     exit_code = 77
+
+
+class Stopped(UserError):
+    """Somebody stopped what had an end of its own."""
+
+    exit_code = 130
 
 
 class ConfigError(UserError):

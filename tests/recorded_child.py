@@ -16,8 +16,9 @@ import trio
 
 from kalshi_trio.exchange.faults import Faults, Name
 from kalshi_trio.exchange.player import Player
-from kalshi_trio.exchange.recording import Recording, read_lines
+from kalshi_trio.exchange.recording import Recording
 from kalshi_trio.exchange.server import Exchange, serve_tcp
+from kalshi_trio.foreign import read_lines
 from kalshi_trio.recording import record
 from kalshi_trio.settings import Settings
 from kalshi_trio.transport.endpoint import Endpoint

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kalshi_trio.cli import SECRETS, cli
+from kalshi_trio.cli import cli
+from kalshi_trio.cli_options import SECRETS
 from kalshi_trio.errors import ConfigError
 from kalshi_trio.settings import HOSTS, Settings, load, masked
 

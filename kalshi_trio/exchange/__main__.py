@@ -20,9 +20,10 @@ from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.keys import make_key, private_pem
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.prebuilt import PrebuiltShow, prebuild
-from kalshi_trio.exchange.recording import Recording, read_lines
+from kalshi_trio.exchange.recording import Recording
 from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
 from kalshi_trio.exchange.shows import FloorShow
+from kalshi_trio.foreign import read_lines
 
 KEY_ID = "simulated-key"
 MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"

@@ -8,7 +8,8 @@ import trio
 
 from kalshi_trio.exchange.canned import CannedDesk
 from kalshi_trio.exchange.client import Client
-from kalshi_trio.exchange.recording import Line, Recording, stamp_ns
+from kalshi_trio.exchange.recording import Recording, stamp_ns
+from kalshi_trio.foreign import Line
 
 PIECE = 200
 LONGEST_SILENCE = 5.0

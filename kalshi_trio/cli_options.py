@@ -1,0 +1,49 @@
+"""Flags for settings: every setting has one of its name, secrets excepted."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+
+from kalshi_trio.settings import Settings, load
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+SECRETS = {"clickhouse_password"}
+
+
+def settings_options(command: Command) -> Command:
+    """A flag for each setting."""
+    for name, field in reversed(Settings.model_fields.items()):
+        if name in SECRETS:
+            continue
+        flag, kind = f"--{name.replace('_', '-')}", _kind(field.annotation)
+        if kind is bool:
+            command = click.option(f"{flag}/--no-{name.replace('_', '-')}", default=None, help=field.description)(
+                command
+            )
+        elif name == "markets":
+            command = click.option(flag, multiple=True, help=f"{field.description}; repeatable")(command)
+        else:
+            command = click.option(flag, type=kind, default=None, help=field.description)(command)
+    return command
+
+
+def _kind(annotation: Any) -> Any:
+    if get_origin(annotation) is Literal:
+        return click.Choice(get_args(annotation))
+    if isinstance(annotation, types.UnionType):
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    return {Path: click.Path(path_type=Path)}.get(annotation, annotation if annotation in (bool, int, float) else str)
+
+
+def chosen(
+    context: click.Context, flags: dict[str, Any], ignore: tuple[str, ...] = ()
+) -> tuple[Settings, dict[str, str]]:
+    """Flags count before and behind the command's name."""
+    before = context.parent.obj if context.parent is not None and context.parent.obj else {}
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    return load({**before, **given}, ignore=ignore)
