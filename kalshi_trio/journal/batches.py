@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -57,8 +57,14 @@ def closed_index(path: Path) -> Index | None:
     return index if index and index.bytes == path.stat().st_size else None
 
 
-def batches(path: Path, after: int, through: int, report: Report) -> Iterator[pa.RecordBatch]:
-    """Whole batches with records behind `after` and up to `through`. FileNotFoundError if the file is gone."""
+def batches(
+    path: Path, after: int, through: int, report: Report, fields: Sequence[int] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Whole batches with records behind `after` and up to `through`; of their columns only `fields`, unless empty.
+
+    FileNotFoundError if the file is gone.
+    """
+    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None)
     with path.open("rb") as file:
         entries = _fitting(path, file)
         checked = entries is not None
@@ -66,7 +72,7 @@ def batches(path: Path, after: int, through: int, report: Report) -> Iterator[pa
             entries, checked = _found(path, file, report, after)
         for entry in entries:
             if entry.last_frame > after and entry.first_frame <= through:
-                batch = _load(path, file, entry, checked=checked)
+                batch = _load(path, file, entry, options, checked=checked)
                 if isinstance(batch, Damage):
                     report(batch)
                 else:
@@ -130,14 +136,16 @@ def sealed_segment(path: Path) -> manifests.Segment | None:
     return next((one for one in found if one.state == "sealed"), None)
 
 
-def _load(path: Path, file: BufferedReader, entry: Entry, *, checked: bool) -> pa.RecordBatch | Damage:
+def _load(
+    path: Path, file: BufferedReader, entry: Entry, options: pa.ipc.IpcReadOptions, *, checked: bool
+) -> pa.RecordBatch | Damage:
     file.seek(entry.offset)
     data = file.read(entry.length)
     if checked and google_crc32c.value(data) != entry.crc32c:
         return Damage(path.name, entry.first_frame, entry.last_frame, "checksum differs")
     head = stream_head() if entry.offset else b""  # the first batch has its own
     try:
-        return pa.ipc.open_stream(pa.BufferReader(head + data)).read_next_batch()
+        return pa.ipc.open_stream(pa.BufferReader(head + data), options=options).read_next_batch()
     except (pa.ArrowException, OSError, StopIteration) as error:
         return Damage(path.name, entry.first_frame, entry.last_frame, f"cannot be read: {error}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,18 +73,25 @@ def _holes(found: list[Damage], after: int, through: int) -> Iterator[Hole]:
         yield Hole(0, after + 1, through, "no segment has them")
 
 
-def walk(folder: Path, after: int, through: int, report: Report) -> Iterator[tuple[Path, pa.RecordBatch]]:
-    """The same as record batches, cut to what is asked for, with the file that each is from."""
-    return walk_files(sorted(folder.glob("*.arrows")), after, through, report)
+def walk(
+    folder: Path, after: int, through: int, report: Report, fields: Sequence[int] = ()
+) -> Iterator[tuple[Path, pa.RecordBatch]]:
+    """The same as record batches, cut to what is asked for, with the file that each is from.
+
+    `fields`: places of the columns wanted, 0 (the record's number) first; empty for all.
+    """
+    return walk_files(sorted(folder.glob("*.arrows")), after, through, report, fields)
 
 
-def walk_files(files: list[Path], after: int, through: int, report: Report) -> Iterator[tuple[Path, pa.RecordBatch]]:
+def walk_files(
+    files: list[Path], after: int, through: int, report: Report, fields: Sequence[int] = ()
+) -> Iterator[tuple[Path, pa.RecordBatch]]:
     """The same from these files."""
     at = max(bisect_right(files, after + 1, key=first_frame) - 1, 0)
     for number in range(at, len(files)):
         later = (first_frame(path) for path in files[number + 1 :])
         stop = min(through, next((first for first in later if first != NEVER), NEVER) - 1)
-        for batch in batches(files[number], after, stop, report):
+        for batch in batches(files[number], after, stop, report, fields):
             part = cut(batch, after, stop)
             if part.num_rows:
                 yield files[number], part
