@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kalshi_trio.journal.checkpoints import Checkpoint, Spacing
 from kalshi_trio.journal.digest import Digests, TableDigest
 from kalshi_trio.journal.reading import Hole
 from kalshi_trio.journal.window import Frames
@@ -50,12 +51,23 @@ class SegmentRows:
 
 
 class Fold:
-    """Blocking: takes every record of a session in order; `report` hears of each segment that is over."""
+    """Blocking: takes every record of a session in order; `report` hears of each segment that is over.
 
-    def __init__(self, session: str, report: Callable[[SegmentEnd, Digests], None]) -> None:
+    `keep` gets the checkpoints inside segments.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        report: Callable[[SegmentEnd, Digests], None],
+        keep: Callable[[Checkpoint], None] | None = None,
+        spacing: Spacing | None = None,
+    ) -> None:
         self.builder = Builder(session)
         self._rows = SegmentRows()
         self._report = report
+        self._keep = keep
+        self._spacing = spacing or Spacing()
         self._segment, self._first = 0, 1
         self._before: dict[str, int] = {}
 
@@ -64,10 +76,22 @@ class Fold:
         if found.segment != self._segment:
             self.end()
             self._segment, self._first = found.segment, self.builder.state.frame + 1
-        feed(self.builder, found)
+        if isinstance(found, Hole):
+            feed(self.builder, found)
+        else:
+            self._feed(found)
         rows = [self._rows.add(made) for made in self.builder.take()]
         self.builder.told()
         return rows
+
+    def _feed(self, frames: Frames) -> None:
+        for records in frames.records:
+            self.builder.feed(records)
+            self._spacing.add(records)
+            if self._keep and self._spacing.due:
+                blob = self._spacing.dumped(self.builder.dump())
+                latest = self.builder.state.latest_ns
+                self._keep(Checkpoint(frames.segment, records.last + 1, blob, latest, inside=True))
 
     def end(self) -> None:
         """The segment under way is over, or the session is."""
@@ -76,6 +100,7 @@ class Fold:
             now = self.builder.state.tally.by_type
             by_type = {name: n - self._before.get(name, 0) for name, n in now.items() if n > self._before.get(name, 0)}
             self._before = now
-            end = SegmentEnd(self._segment, self._first, last, by_type, self.builder.dump())
+            blob = self._spacing.dumped(self.builder.dump())
+            end = SegmentEnd(self._segment, self._first, last, by_type, blob, self.builder.state.latest_ns)
             self._report(end, self._rows.end())
         self._segment = 0

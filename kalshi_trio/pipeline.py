@@ -17,6 +17,8 @@ from functools import partial
 import trio
 
 from kalshi_trio.errors import JournalError
+from kalshi_trio.journal import checkpoints
+from kalshi_trio.journal.checkpoints import Checkpoint
 from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.reader import Reader
 from kalshi_trio.journal.writer import Journal
@@ -74,7 +76,7 @@ class Pipeline:
         start_soon, start, stats = self.session.start_soon, self.session.start, self.stats
         self.journal.watch = self._late("fsync")
         window, delta_log, seen = RowWindow(WINDOW_BYTES), DeltaLog(), Seen()
-        made_in, made_out = trio.open_memory_channel[Made | SegmentEnd](MADE_WAITING)
+        made_in, made_out = trio.open_memory_channel[Made | SegmentEnd | Checkpoint](MADE_WAITING)
         signals_in, signals_out = trio.open_memory_channel[Signal](SIGNALS_WAITING)
         ends_in, ends_out = trio.open_memory_channel[SegmentEnd](ENDS_WAITING)
         reader = Reader(self.journal)
@@ -89,9 +91,8 @@ class Pipeline:
                         await start(sinks, f"{sink.store.name} writer", self._store, sink, live)
                     async with trio.open_nursery() as builders:
                         shown = (delta_log.offer, self.lateness.rows)
-                        start_soon(
-                            builders, "rows", run_rows, made_out, window, Door(), partial(self._report, ends_in), shown
-                        )
+                        told = (partial(self._report, ends_in), self._keep)
+                        start_soon(builders, "rows", run_rows, made_out, window, Door(), *told, shown)
                         building = partial(
                             run_builder,
                             self.builder,
@@ -148,6 +149,9 @@ class Pipeline:
         await self._door.run(partial(self.sealer.segment, end, rows, more=more))
         with suppress(trio.WouldBlock):  # then it is sealed with the last ones, as it stands
             ends.send_nowait(end)
+
+    async def _keep(self, checkpoint: Checkpoint) -> None:
+        await self._door.run(checkpoints.save, self.journal.folder, checkpoint)
 
     async def _seal(self, ends: trio.MemoryReceiveChannel[SegmentEnd]) -> None:
         """Segments that were closed and looked at are put into large batches, off everybody's path."""

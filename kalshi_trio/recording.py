@@ -181,7 +181,7 @@ class _Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._manifest = Manifest(name.session, folder.name, source, __version__, started)
         self._manifest.markets, self._manifest.settings = list(settings.markets), settings.shown()
-        checkpoints.save(folder, checkpoints.Checkpoint(1, 1, self._builder.dump()))
+        checkpoints.save(folder, checkpoints.Checkpoint(1, 1, self._builder.dump(), 0))
         manifests.write(folder / "manifest.json", self._manifest)
 
     def _append(self, event: Mapping[str, object]) -> None:

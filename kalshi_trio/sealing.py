@@ -43,7 +43,7 @@ class Sealer:
     def segment(self, end: SegmentEnd, rows: Digests, *, more: bool) -> None:
         """The builder has been through a segment: what was made of it, and, if more follow, the next one's checkpoint."""
         if more:
-            checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint))
+            checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint, end.latest_ns))
         self._reports[end.first, end.last] = (end, rows)
         for table, (made, digest) in rows.items():
             self._made[table] = self._made.get(table, 0) + made

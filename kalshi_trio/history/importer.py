@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from functools import partial
 
 from kalshi_trio import __version__
 from kalshi_trio.fold import Fold
@@ -33,7 +34,7 @@ class Importer:
         self._hidden = name.folder.with_name(f".{name.folder.name}.tmp")
         shutil.rmtree(self._hidden, ignore_errors=True)
         self._disk = Disk(self._hidden, {"format": "1", "session": name.session, "software": __version__})
-        self._fold = Fold(name.session, self._segment_end)
+        self._fold = Fold(name.session, self._segment_end, partial(checkpoints.save, self._hidden))
         manifest = Manifest(name.session, name.folder.name, "import", __version__, "", clock=survey.clock)
         self._sealer = Sealer(self._hidden, manifest)
         self._segment, self._in_segment = 1, 0
@@ -55,7 +56,7 @@ class Importer:
     def steps(self) -> Iterator[int]:
         """How many lines are done, after some thousand each time; when it ends, the session is whole and in its place."""
         self._disk.open()
-        checkpoints.save(self._hidden, checkpoints.Checkpoint(1, 1, Builder(self._name.session).dump()))
+        checkpoints.save(self._hidden, checkpoints.Checkpoint(1, 1, Builder(self._name.session).dump(), 0))
         survey = self._survey
         self._ns = survey.first_ns
         about = {"event": "started", "session": self._name.session, "source": "import", "software": __version__}

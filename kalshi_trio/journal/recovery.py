@@ -64,7 +64,7 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
             about.verdict, about.ended = "cut short", about.started
             manifests.seal(folder, about)
         return Recovered(folder, session, 0)
-    _drop_checkpoints(folder, last_run.last)
+    checkpoints.drop_beyond(folder, last_run.last + 1)  # of records that never reached the disk
     event = json.loads(last_run.data[-1]).get("event") if last_run.kind == "session" else None
     if event in ("recovered", "ended"):
         return Recovered(folder, session, last_run.last, ended=event == "ended")
@@ -114,13 +114,6 @@ def _last_run(folder: Path) -> Records | None:
 
 def _said(damage: Damage) -> None:
     log.error("%s: records %d-%d: %s", *damage)
-
-
-def _drop_checkpoints(folder: Path, last: int) -> None:
-    """A checkpoint may be of records that never reached the disk: their numbers are given again."""
-    for path, checkpoint in checkpoints.every(folder):
-        if checkpoint is None or checkpoint.first > last + 1:
-            path.unlink()
 
 
 def _append_recovered(folder: Path, last: Records) -> int:

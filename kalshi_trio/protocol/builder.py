@@ -49,7 +49,8 @@ class Made(NamedTuple):
 class SegmentEnd(NamedTuple):
     """Stands between two batches of rows where a segment of the journal ends.
 
-    `first`..`last` are its records, `by_type` its readable frames, `checkpoint` the state behind the last one.
+    `first`..`last` are its records, `by_type` its readable frames, `checkpoint` the state behind the last one,
+    `latest_ns` the latest time of receipt of all records so far.
     """
 
     segment: int
@@ -57,6 +58,7 @@ class SegmentEnd(NamedTuple):
     last: int
     by_type: dict[str, int]
     checkpoint: bytes
+    latest_ns: int
 
 
 class Builder:
@@ -107,6 +109,7 @@ class Builder:
             self._cut(day)
         self._ts_first = self._ts_first or records.ts_recv
         out.ts_recv = state.last_ns = records.ts_recv
+        state.latest_ns = max(state.latest_ns, records.ts_recv)
         out.connection = records.connection
         out.packed.reads.append((records.first, records.ts_recv, records.connection))
         if state.holed:

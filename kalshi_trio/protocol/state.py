@@ -100,7 +100,10 @@ class Tally:
 
 @dataclass(slots=True)
 class State:
-    """The builder between two records. `holed`: the journal has lost the records before the next one."""
+    """The builder between two records. `holed`: the journal has lost the records before the next one.
+
+    `latest_ns`: the latest time of receipt so far; a clock may be set back.
+    """
 
     session: str
     frame: int = 0
@@ -111,6 +114,7 @@ class State:
     wanted: list[str] = field(default_factory=list)
     started_ns: int = 0
     last_ns: int = 0
+    latest_ns: int = 0
     ended: bool = False
     subscriptions: dict[int, dict[int, Subscription]] = field(default_factory=dict)
     was_open: list[int] = field(default_factory=list)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from kalshi_trio.journal.checkpoints import Checkpoint, Spacing
 from kalshi_trio.journal.reader import Frames, Reader
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import BuilderStats, Top
@@ -24,7 +25,7 @@ SLICE = 1_000
 """Records between two looks at the event loop: some 4 ms."""
 
 
-Rows = Made | SegmentEnd
+Rows = Made | SegmentEnd | Checkpoint
 
 
 async def run_builder(
@@ -73,6 +74,7 @@ class _Task:
     segment: int = 0
     first: int = 1
     by_type: dict[str, int] = field(default_factory=dict)
+    spacing: Spacing = field(default_factory=Spacing)
     rows_at: float = float("inf")
     progress_at: float = 0.0
     said: int = 0
@@ -102,6 +104,7 @@ class _Task:
         for records in frames.records:
             self.builder.feed(records)
             self.watch(records)
+            self.spacing.add(records)
             fed += len(records.data)
             if fed >= SLICE:
                 fed = 0
@@ -109,6 +112,9 @@ class _Task:
         self._count()
         await self._tell()
         self.seen.move(self.builder.state.frame)
+        if self.spacing.due:
+            state, blob = self.builder.state, self.spacing.dumped(self.builder.dump())
+            await self.rows.send(Checkpoint(self.segment, state.frame + 1, blob, state.latest_ns, inside=True))
 
     async def _tell(self) -> None:
         """Log lines and facts of what was just fed."""
@@ -136,13 +142,15 @@ class _Task:
 
     async def _end_segment(self) -> None:
         await self._hand_on()
-        last = self.builder.state.frame
+        state = self.builder.state
+        last = state.frame
         if last < self.first or not self.segment:
             return
-        now = self.builder.state.tally.by_type
+        now = state.tally.by_type
         by_type = {name: n - self.by_type.get(name, 0) for name, n in now.items() if n > self.by_type.get(name, 0)}
         self.by_type = now
-        await self.rows.send(SegmentEnd(self.segment, self.first, last, by_type, self.builder.dump()))
+        blob = self.spacing.dumped(self.builder.dump())
+        await self.rows.send(SegmentEnd(self.segment, self.first, last, by_type, blob, state.latest_ns))
         self.first = last + 1
 
     def _count(self) -> None:
