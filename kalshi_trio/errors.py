@@ -16,7 +16,8 @@ KalshiTrioError
 │   └── JournalDamaged        bytes on disk that are not what was written
 └── SinkError
     ├── SinkUnavailable       the sink does not answer now; ask later, then ask what it holds
-    └── SinkRefused           the sink answered no (schema, permission); asking again will not help
+    ├── SinkRefused           the sink answered no (schema, permission); asking again will not help
+    └── RowsDamaged           rows in a sink that are not what was written
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class JournalDamaged(JournalError):
 
 
 class SinkError(KalshiTrioError):
-    """A sink did not store a batch."""
+    """A sink did not store a batch, or does not give it back."""
 
 
 class SinkUnavailable(SinkError):
@@ -112,3 +113,7 @@ class SinkUnavailable(SinkError):
 
 class SinkRefused(SinkError):
     """The sink answered no, and the same question will get the same answer."""
+
+
+class RowsDamaged(SinkError):
+    """Rows in a sink differ from what was written; the text names the place and the frames."""

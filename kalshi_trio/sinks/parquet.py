@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.schema import TABLES, RowBatch
 from kalshi_trio.sinks.batch import beyond
+from kalshi_trio.sinks.own_hash import KEY, PLACEHOLDER, with_own_hash
 from kalshi_trio.sinks.pace import Pace
 from kalshi_trio.sinks.parquet_names import RowFile, not_covered, row_file
 from kalshi_trio.sinks.shelf import LocalShelf, Shelf
@@ -87,11 +88,12 @@ class ParquetStore:
 def encode(table: str, file: RowFile, rows: pa.Table) -> pa.Buffer:
     """The bytes of one Parquet file; `session` becomes its first column, `date` is left to the folder.
 
-    Metadata: `session`, `table`, `first_frame`, `last_frame` (what the file covers).
+    Metadata: `session`, `table`, `date`, `first_frame`, `last_frame` (what the file covers), `sha256` (see `own_hash`).
     """
     session = pa.repeat(pa.scalar(file.session), rows.num_rows)
     whole = rows.add_column(0, TABLES[table].field("session"), session)
-    about = {"session": file.session, "table": table, "first_frame": str(file.lo), "last_frame": str(file.hi)}
+    about = {"session": file.session, "table": table, "date": file.date}
+    about |= {"first_frame": str(file.lo), "last_frame": str(file.hi), KEY: PLACEHOLDER}
     sink = pa.BufferOutputStream()
     pq.write_table(
         whole.replace_schema_metadata(about),
@@ -102,7 +104,7 @@ def encode(table: str, file: RowFile, rows: pa.Table) -> pa.Buffer:
         use_dictionary=[name for name, counts in _leaves(whole.schema) if not counts],
         column_encoding={name: "DELTA_BINARY_PACKED" for name, counts in _leaves(whole.schema) if counts},
     )
-    return sink.getvalue()
+    return pa.py_buffer(with_own_hash(sink.getvalue().to_pybytes()))
 
 
 def _leaves(schema: pa.Schema) -> Iterator[tuple[str, bool]]:

@@ -37,6 +37,9 @@ class Shelf(Protocol):
     def read(self, path: str) -> bytes:
         """The file's content, empty if there is none."""
 
+    def open(self, path: str) -> pa.NativeFile:
+        """A file to read in, piece by piece; OSError if there is none."""
+
     def sweep(self, folder: str, prefix: str) -> None:
         """Removes what an interrupted `put` of files named `prefix`… left one folder below `folder`."""
 
@@ -102,6 +105,10 @@ class LocalShelf:
             except FileNotFoundError:
                 return b""
 
+    def open(self, path: str) -> pa.NativeFile:
+        """See Shelf."""
+        return pa.OSFile(str(self._root / path))
+
     def sweep(self, folder: str, prefix: str) -> None:
         """See Shelf."""
         with _said(str(self._root)):
@@ -157,6 +164,10 @@ class ObjectShelf:
                     return bytes(stream.read())
             except FileNotFoundError:
                 return b""
+
+    def open(self, path: str) -> pa.NativeFile:
+        """See Shelf."""
+        return self._fs.open_input_file(f"{self._root}/{path}")
 
     def sweep(self, folder: str, prefix: str) -> None:
         """An interrupted put leaves nothing that can be seen."""
