@@ -24,10 +24,15 @@ def feed(builder: Builder, found: Frames | Hole) -> None:
             builder.feed(records)
 
 
-class SegmentRows:
-    """Blocking: the rows of one segment, as tables and as digests."""
+Keep = Callable[[RowBatch], RowBatch]
+"""Chooses among rows."""
 
-    def __init__(self) -> None:
+
+class SegmentRows:
+    """Blocking: the rows of one segment, as tables and as digests; those that `keep` leaves."""
+
+    def __init__(self, keep: Keep = lambda batch: batch) -> None:
+        self._keep = keep
         self._begin()
 
     def _begin(self) -> None:
@@ -36,7 +41,7 @@ class SegmentRows:
 
     def add(self, made: Made) -> RowBatch:
         """The rows of `made`, counted and digested."""
-        batch = made.rows()
+        batch = self._keep(made.rows())
         for name, table in batch.tables.items():
             self._digests[name].update(table)
             self._counts[name] += table.num_rows
@@ -50,14 +55,23 @@ class SegmentRows:
 
 
 class Fold:
-    """Blocking: takes every record of a session in order; `report` hears of each segment that is over."""
+    """Blocking: takes every record of a session in order; `report` hears of each segment that is over.
 
-    def __init__(self, session: str, report: Callable[[SegmentEnd, Digests], None]) -> None:
-        self.builder = Builder(session)
-        self._rows = SegmentRows()
+    It may begin at a `checkpoint`, with the record behind it.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        report: Callable[[SegmentEnd, Digests], None],
+        checkpoint: bytes | None = None,
+        keep: Keep = lambda batch: batch,
+    ) -> None:
+        self.builder = Builder(session, checkpoint)
+        self._rows = SegmentRows(keep)
         self._report = report
-        self._segment, self._first = 0, 1
-        self._before: dict[str, int] = {}
+        self._segment, self._first = 0, self.builder.state.frame + 1
+        self._before = self.builder.state.tally.by_type
 
     def feed(self, found: Frames | Hole) -> list[RowBatch]:
         """The rows of these records."""
