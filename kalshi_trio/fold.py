@@ -25,10 +25,15 @@ def feed(builder: Builder, found: Frames | Hole) -> None:
             builder.feed(records)
 
 
-class SegmentRows:
-    """Blocking: the rows of one segment, as tables and as digests."""
+Choose = Callable[[RowBatch], RowBatch]
+"""Chooses among rows."""
 
-    def __init__(self) -> None:
+
+class SegmentRows:
+    """Blocking: the rows of one segment, as tables and as digests; those that `choose` leaves."""
+
+    def __init__(self, choose: Choose = lambda batch: batch) -> None:
+        self._choose = choose
         self._begin()
 
     def _begin(self) -> None:
@@ -37,7 +42,7 @@ class SegmentRows:
 
     def add(self, made: Made) -> RowBatch:
         """The rows of `made`, counted and digested."""
-        batch = made.rows()
+        batch = self._choose(made.rows())
         for name, table in batch.tables.items():
             self._digests[name].update(table)
             self._counts[name] += table.num_rows
@@ -53,23 +58,26 @@ class SegmentRows:
 class Fold:
     """Blocking: takes every record of a session in order; `report` hears of each segment that is over.
 
-    `keep` gets the checkpoints inside segments.
+    It may begin at a `checkpoint`, with the record behind it. `choose` picks among rows, `save` gets the checkpoints
+    inside segments.
     """
 
     def __init__(
         self,
         session: str,
         report: Callable[[SegmentEnd, Digests], None],
-        keep: Callable[[Checkpoint], None] | None = None,
+        checkpoint: bytes | None = None,
+        choose: Choose = lambda batch: batch,
+        save: Callable[[Checkpoint], None] | None = None,
         spacing: Spacing | None = None,
     ) -> None:
-        self.builder = Builder(session)
-        self._rows = SegmentRows()
+        self.builder = Builder(session, checkpoint)
+        self._rows = SegmentRows(choose)
         self._report = report
-        self._keep = keep
+        self._save = save
         self._spacing = spacing or Spacing()
-        self._segment, self._first = 0, 1
-        self._before: dict[str, int] = {}
+        self._segment, self._first = 0, self.builder.state.frame + 1
+        self._before = self.builder.state.tally.by_type
 
     def feed(self, found: Frames | Hole) -> list[RowBatch]:
         """The rows of these records."""
@@ -88,10 +96,10 @@ class Fold:
         for records in frames.records:
             self.builder.feed(records)
             self._spacing.add(records)
-            if self._keep and self._spacing.due:
+            if self._save and self._spacing.due:
                 blob = self._spacing.dumped(self.builder.dump())
                 latest = self.builder.state.latest_ns
-                self._keep(Checkpoint(frames.segment, records.last + 1, blob, latest, inside=True))
+                self._save(Checkpoint(frames.segment, records.last + 1, blob, latest, inside=True))
 
     def end(self) -> None:
         """The segment under way is over, or the session is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
@@ -60,6 +61,13 @@ class Rebuild:
         return [one.rows().beyond(self._after) for one in made if one.hi > self._after]
 
 
+class Pieces(Protocol):
+    """Rows of a session, made from the journal on disk."""
+
+    def piece(self, through: int) -> list[RowBatch]:
+        """Blocking: the next rows up to record `through`; none if there are no more."""
+
+
 class RowReader:
     """One sink's way through the rows of a session: from memory while it keeps up, else made again from disk.
 
@@ -69,7 +77,7 @@ class RowReader:
     def __init__(
         self,
         window: RowWindow,
-        rebuild: Callable[[int], Rebuild],
+        rebuild: Callable[[int], Pieces],
         durable: Callable[[], int],
         wait: Callable[[int], Awaitable[None]],
         after: int,
@@ -80,13 +88,18 @@ class RowReader:
         self._wait = wait
         self._door = Door()
         self._frame = after
-        self._rebuild: Rebuild | None = None
+        self._rebuild: Pieces | None = None
         self._pieces: deque[RowBatch] = deque()
 
     def close(self) -> None:
         """Gives up what it holds; it may not be used afterwards."""
         self._rebuild = None
         self._pieces.clear()
+
+    @property
+    def frame(self) -> int:
+        """The last record whose rows it has handed out."""
+        return self._frame
 
     @property
     def from_disk(self) -> bool:

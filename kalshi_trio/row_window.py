@@ -33,6 +33,10 @@ class RowWindow:
             self._bytes -= self._batches.popleft().nbytes
         self._wake()
 
+    def full(self, taken: int) -> bool:
+        """Whether a reader that has taken the rows up to record `taken` would fall out if another batch came."""
+        return self._bytes >= self._max_bytes and bool(self._batches) and self._batches[0].hi > taken
+
     def close(self) -> None:
         """No more batches will come."""
         self.closed = True

@@ -117,7 +117,7 @@ async def seal_dead(older: Older, door: Door) -> None:
 class _Sealing:
     def __init__(self, older: Older) -> None:
         self._older = older
-        self._fold = Fold(older.session, self._end_segment, partial(checkpoints.save_missing, older.folder))
+        self._fold = Fold(older.session, self._end_segment, save=partial(checkpoints.save_missing, older.folder))
         self._found = read_around(older.folder, 0, older.last)
         begun = manifests.read(older.folder)
         self._sealer = Sealer(older.folder, begun or Manifest(older.session, older.folder.name, "live", "", ""))

@@ -37,7 +37,7 @@ def write(data: Path, records: Iterable[Records], *, segment: int = 10_000, ever
 
     disk.open()
     checkpoints.save(folder, Checkpoint(1, 1, Builder(name).dump(), 0))
-    fold = Fold(name, ended, partial(checkpoints.save, folder), Spacing(every, 0))
+    fold = Fold(name, ended, save=partial(checkpoints.save, folder), spacing=Spacing(every, 0))
     for frames in segments(some, segment):
         disk.write([(frames.segment, run) for run in frames.records])
         fold.feed(frames)

@@ -34,7 +34,7 @@ class Importer:
         self._hidden = name.folder.with_name(f".{name.folder.name}.tmp")
         shutil.rmtree(self._hidden, ignore_errors=True)
         self._disk = Disk(self._hidden, {"format": "1", "session": name.session, "software": __version__})
-        self._fold = Fold(name.session, self._segment_end, partial(checkpoints.save, self._hidden))
+        self._fold = Fold(name.session, self._segment_end, save=partial(checkpoints.save, self._hidden))
         manifest = Manifest(name.session, name.folder.name, "import", __version__, "", clock=survey.clock)
         self._sealer = Sealer(self._hidden, manifest)
         self._segment, self._in_segment = 1, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -12,6 +12,7 @@ import trio
 from kalshi_trio.errors import Stopped
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, new_name
+from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.sinks_report import Report, Stored, write_report
 from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
 from kalshi_trio.observe.progress import Advance, progress
@@ -29,17 +30,23 @@ log = get_logger(__name__)
 @contextmanager
 def held(settings: Settings, console: Terminal) -> Iterator[Name]:
     """The data folder, for this process alone, and a session log; a name that no session has. Raises InUse."""
+    with DataLock(settings.data_dir) as lock, logged(settings, console) as name:
+        lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
+        yield name
+
+
+@contextmanager
+def logged(settings: Settings, console: Terminal) -> Iterator[Name]:
+    """A session log alone: the data folder is only read, and may be recorded into meanwhile."""
     secret = settings.clickhouse_password.get_secret_value()
     if secret:
         register_secret(secret)
-    with DataLock(settings.data_dir) as lock:
-        name = new_name(settings.data_dir, time.time_ns())
-        setup_session_logger(settings.log_dir, name.stamp, console=console)
-        lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
-        try:
-            yield name
-        finally:
-            close_session_logger()
+    name = new_name(settings.data_dir, time.time_ns())
+    setup_session_logger(settings.log_dir, name.stamp, console=console)
+    try:
+        yield name
+    finally:
+        close_session_logger()
 
 
 @asynccontextmanager
@@ -103,16 +110,20 @@ async def _cancel_on_stop(session: Session, scope: trio.CancelScope) -> None:
     scope.cancel(reason=session.stop_reason)
 
 
-def report(older: Older, sinks: list[Sink]) -> None:
+def report(older: Older, sinks: Sequence[Sink]) -> None:
     """Blocking: what the sinks hold of a session by now, into its sinks.json."""
     manifest = manifests.read(older.folder)
-    if manifest is None:
-        return
+    if manifest is not None:
+        write_report(older.folder, stored_in(manifest, older.last, sinks))
+
+
+def stored_in(manifest: Manifest, last: int, sinks: Sequence[Sink]) -> Report:
+    """What the sinks hold by now of a session that ends with record `last`."""
     found: Report = {}
     for sink in sinks:
         whole = sink.stats.state == "closed"
         found[sink.store.name.lower()] = {
-            table: Stored(rows.made, 0, older.last) if whole else Stored(0, rows.made, sink.stats.through)
+            table: Stored(rows.made, 0, last) if whole else Stored(0, rows.made, sink.stats.through)
             for table, rows in manifest.tally.rows.items()
         }
-    write_report(older.folder, found)
+    return found

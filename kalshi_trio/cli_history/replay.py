@@ -1,0 +1,39 @@
+"""`python -m kalshi_trio replay SESSION`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from kalshi_trio.cli_options import chosen, settings_options
+from kalshi_trio.history.times import parse
+
+
+@click.command("replay")
+@click.argument("session")
+@click.option("--speed", type=click.Choice(["1", "10", "max"]), default="max", show_default=True, help="how fast")
+@click.option("--from", "start", type=parse, metavar="TIME", help="begin there: ISO 8601 (UTC), or #RECORD")
+@click.option("--to", "end", type=parse, metavar="TIME", help="end before that")
+@click.option("--clock", type=click.Choice(["receive", "exchange"]), default="receive", help="whose time these are")
+@click.option("--sink", "sinks", multiple=True, help="parquet=DIR, clickhouse=URL or clickhouse=DIR; repeatable")
+@click.option("--json", "as_json", is_flag=True, help="for programs: rows and digests")
+@settings_options
+@click.pass_context
+def command(context: click.Context, /, session: str, *, as_json: bool, **options: Any) -> None:
+    """Tell SESSION (or a foreign recording FILE) once more, through the same builder, into sinks of your choice.
+
+    Without a sink its rows are only made, and their digests compared with the recording's.
+    """
+    from kalshi_trio.history.commands import run  # noqa: PLC0415 -- help stays quick
+    from kalshi_trio.history.proof import lines, plain  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replaying import Wish, replay  # noqa: PLC0415 -- as above
+
+    named = {name: options.pop(name) for name in ("start", "end", "clock")}
+    speed, sinks = options.pop("speed"), options.pop("sinks")
+    settings, _ = chosen(context, options, ("markets",))
+    wish = Wish(**named, markets=settings.markets, speed=None if speed == "max" else float(speed))
+    done = run(replay, settings, session, wish, sinks)
+    click.echo(json.dumps(plain(done), indent=1) if as_json else "\n".join(lines(done)))
+    context.exit(0 if all(proof.equal for proof in done.proofs) else 4)

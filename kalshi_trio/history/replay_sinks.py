@@ -1,0 +1,87 @@
+"""Where a replay stores: `parquet=DIR`, `clickhouse=URL` or `clickhouse=DIR`."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from kalshi_trio.errors import FolderNotWritable, InUse, NotReachable, SinkRefused, SinkUnavailable, UsageError
+from kalshi_trio.observe.stats import SinkStats
+from kalshi_trio.settings import Settings
+from kalshi_trio.sinks.base import Store
+from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
+from kalshi_trio.sinks.gather import Limits
+from kalshi_trio.sinks.parquet import ParquetStore
+from kalshi_trio.tasks.writer import Sink
+from kalshi_trio.thread import Door
+
+
+def parse_sinks(specs: Sequence[str], settings: Settings) -> list[Sink]:
+    """The sinks that these texts mean; nothing is opened yet. Raises UsageError, ConfigError."""
+    sinks = [_sink(spec, settings) for spec in specs]
+    if sum(spec.startswith("clickhouse=") and "://" not in spec for spec in specs) > 1:
+        raise UsageError("One embedded ClickHouse (--sink clickhouse=DIR) a process is all that its engine allows.")
+    return sinks
+
+
+def _sink(spec: str, settings: Settings) -> Sink:
+    kind, _, where = spec.partition("=")
+    if kind not in {"parquet", "clickhouse"} or not where:
+        raise UsageError(f"--sink {spec}: write parquet=DIR, clickhouse=URL or clickhouse=DIR.")
+    if kind == "parquet":
+        return _made(ParquetStore(Path(where).absolute()), settings, settings.parquet_flush_secs)
+    password = settings.clickhouse_password.get_secret_value()
+    place: Embedded | Server = Embedded(Path(where).absolute())
+    if "://" in where:
+        place = Server(where, settings.clickhouse_user, password)
+    # `latest_levels` is about live sessions: an older one that is replayed must not look like the newest.
+    store = ClickHouseStore(place, settings.clickhouse_database, live=lambda _: False)
+    return _made(store, settings, settings.batch_flush_secs)
+
+
+def _made(store: Store, settings: Settings, flush_secs: float) -> Sink:
+    return Sink(store, Door(), Limits(settings.batch_rows, flush_secs), SinkStats(store.name))
+
+
+@contextmanager
+def held_folders(specs: Sequence[str]) -> Iterator[None]:
+    """The Parquet folders among them, for this replay alone: two that write the same session would double its rows.
+
+    Raises InUse, FolderNotWritable. The embedded ClickHouse has a lock of its own.
+    """
+    locks = []
+    try:
+        for folder in (Path(spec.partition("=")[2]) for spec in specs if spec.startswith("parquet=")):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                locks.append((folder / "_replay.lock").open("a"))
+            except OSError as error:
+                raise FolderNotWritable(f"{folder}: {error.strerror}. Choose another folder (--sink).") from error
+            try:
+                fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise InUse(f"{folder}: another replay stores there. Stop it, or choose another folder.") from error
+        yield
+    finally:
+        for lock in locks:
+            lock.close()
+
+
+async def open_all(sinks: Sequence[Sink]) -> None:
+    """Opens them: whoever does not answer at the beginning is not waited for.
+
+    Raises NotReachable, and what `Store.open` raises for its user to mend.
+    """
+    for sink in sinks:
+        try:
+            await sink.door.run(sink.store.open)
+        except (SinkUnavailable, SinkRefused) as error:
+            raise NotReachable(f"{sink.store.name}: {error}") from error
+
+
+async def close_all(sinks: Sequence[Sink]) -> None:
+    """Closes them, whatever happens meanwhile."""
+    for sink in sinks:
+        await sink.door.run(sink.store.close)
