@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kalshi_trio.protocol.book import Book
 from kalshi_trio.protocol.census import Census
 from kalshi_trio.protocol.numbers import NULL
+from kalshi_trio.protocol.watch import Watch
 
 
 @dataclass(slots=True)
@@ -100,7 +101,10 @@ class Tally:
 
 @dataclass(slots=True)
 class State:
-    """The builder between two records. `holed`: the journal has lost the records before the next one."""
+    """The builder between two records. `holed`: the journal has lost the records before the next one.
+
+    `watches`: audits under way; `audits`: verdict → how many.
+    """
 
     session: str
     frame: int = 0
@@ -118,5 +122,7 @@ class State:
     gaps: list[Gap] = field(default_factory=list)
     gaps_opened: int = 0
     gaps_healed: int = 0
+    watches: list[Watch] = field(default_factory=list)
+    audits: dict[str, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     census: Census = field(default_factory=Census)
