@@ -21,6 +21,7 @@ FLAG_ONLY_IN_DEMO = (
     "clickhouse_password",
     "parquet_dir",
     "kalshi_ws_url",
+    "kalshi_rest_url",
     "markets",
 )
 NO_KEY = """\

@@ -24,7 +24,7 @@ def run_record(settings: Settings) -> int:
         raise AssertionError("cli asks for the key first")
     signer = load_signer(settings.kalshi_api_key_id, path)
     sign = partial(signed, settings.ws_url, signer)
-    return _code(run_trio(partial(record, settings, sign, console=Terminal())))
+    return _code(run_trio(partial(record, settings, sign, signer=signer, console=Terminal())))
 
 
 def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:

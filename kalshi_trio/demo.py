@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
+from kalshi_trio.exchange.http import serve_http_tcp
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.recording import Recording as Recorded
+from kalshi_trio.exchange.rest import ROOT, RestDesk
 from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
 from kalshi_trio.exchange.shows import FloorShow
 from kalshi_trio.foreign import read_lines
@@ -46,11 +48,13 @@ async def demo(
     show: Show = FloorShow(GeneratedFloor(markets, SEED, close_after=20.0), speed)
     if recording is not None:
         show = Player(Recorded(read_lines(recording)), speed)
-    exchange = Exchange(show, Gate({KEY_ID: private.public_key()}))
+    gate = Gate({KEY_ID: private.public_key()})
+    exchange, desk = Exchange(show, gate), RestDesk(show, gate)
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve_tcp, exchange, "127.0.0.1", 0))
-        chosen = settings.model_copy(update={"kalshi_ws_url": url, "markets": markets})
-        done = await record(chosen, partial(signed, url, signer), source="demo", console=console)
+        rest = await nursery.start(partial(serve_http_tcp, desk.answer, "127.0.0.1", 0)) + ROOT
+        chosen = settings.model_copy(update={"kalshi_ws_url": url, "kalshi_rest_url": rest, "markets": markets})
+        done = await record(chosen, partial(signed, url, signer), signer=signer, source="demo", console=console)
         nursery.cancel_scope.cancel(reason="the demo is over")
     return done
 

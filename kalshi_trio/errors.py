@@ -11,6 +11,7 @@ KalshiTrioError
 │   └── ConfigError          78   settings missing or wrong
 ├── WireError             a frame that cannot be read; it is safe in the journal
 ├── FeedLost              a connection that ended; a new one can cure it
+├── RestError             a request by REST that got no answer, or none that can be taken
 ├── JournalError
 │   ├── JournalUnwritable     the journal's disk refuses; nothing may be read from the socket
 │   └── JournalDamaged        bytes on disk that are not what was written
@@ -89,6 +90,10 @@ class FeedLost(KalshiTrioError):
         super().__init__(text)
         self.cause = cause
         self.wait = wait
+
+
+class RestError(KalshiTrioError):
+    """A request by REST that got no answer, or none that can be taken."""
 
 
 class JournalError(KalshiTrioError):

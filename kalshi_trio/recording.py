@@ -14,6 +14,7 @@ import trio
 
 from kalshi_trio import __version__
 from kalshi_trio.errors import ConfigError, KeyRefused
+from kalshi_trio.feeding import Feeding
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, new_name
@@ -29,16 +30,14 @@ from kalshi_trio.observe.stats import Stats
 from kalshi_trio.observe.summary import Ending, say_summary
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.pipeline import Pipeline
+from kalshi_trio.protocol.auth import Signer
 from kalshi_trio.protocol.builder import Builder
-from kalshi_trio.protocol.links import Link, Order
 from kalshi_trio.protocol.signals import Signal
-from kalshi_trio.protocol.subscriptions import Subscriptions
+from kalshi_trio.rest import Rest
 from kalshi_trio.sealing import Sealer, time_text, verdict_of
 from kalshi_trio.session import Session, hear_signals, open_session, watch_signals
 from kalshi_trio.settings import Settings, masked
 from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
-from kalshi_trio.tasks.feed import Feed
-from kalshi_trio.tasks.subscriber import run_subscriber
 from kalshi_trio.tasks.writer import Sink
 from kalshi_trio.thread import Door
 from kalshi_trio.transport.endpoint import Endpoint
@@ -63,15 +62,22 @@ class Recording:
 
 
 async def record(
-    settings: Settings, sign: Callable[[int], Endpoint], *, source: str = "live", console: Terminal | None = None
+    settings: Settings,
+    sign: Callable[[int], Endpoint],
+    *,
+    signer: Signer | None = None,
+    source: str = "live",
+    console: Terminal | None = None,
 ) -> Recording:
     """Records until a signal, a limit or a refused key ends it; everything that could be stored is.
 
-    Raises the UserErrors of a start that cannot be, and KeyRefused. `sign(now_ms)` makes the address and its headers.
+    Raises the UserErrors of a start that cannot be, and KeyRefused. `sign(now_ms)` makes the address and its headers;
+    `signer` signs what audits ask, which REST answers unsigned, too.
     """
     settings = settings.anchored()
     if not settings.markets:
         raise ConfigError("MARKETS is empty: name the markets to record, e.g. MARKETS=KXFED-26DEC-T3.75")
+    rest = Rest(settings.rest_url, signer) if settings.audit else None
     secret = settings.clickhouse_password.get_secret_value()
     if secret:
         register_secret(secret)
@@ -83,17 +89,19 @@ async def record(
         recording = Recording(settings, name, source)
         lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
         try:
-            await _Run(recording, sign, console).run(heard)
+            await _Run(recording, sign, rest, console).run(heard)
         finally:
             close_session_logger(recording.verdict)
     return recording
 
 
 class _Run:
-    def __init__(self, recording: Recording, sign: Callable[[int], Endpoint], console: Terminal | None) -> None:
+    def __init__(
+        self, recording: Recording, sign: Callable[[int], Endpoint], rest: Rest | None, console: Terminal | None
+    ) -> None:
         settings, name = recording.settings, recording.name
         self._recording, self._settings, self._name, self._sign = recording, settings, name, sign
-        self._console = console
+        self._rest, self._console = rest, console
         stats = recording.stats
         stats.session, stats.started_ns, stats.started_mono_ns = name.session, time.time_ns(), time.monotonic_ns()
         limits = Limits(
@@ -198,27 +206,10 @@ class _Run:
         session.stop(reason)
 
     async def _feed(self, session: Session, signals: trio.MemoryReceiveChannel[Signal]) -> None:
-        """Feed and subscriber, which meet only in two channels."""
-        settings = self._settings
-        links_in, links_out = trio.open_memory_channel[Link](16)
-        orders_in, orders_out = trio.open_memory_channel[Order](16)
-        feed = Feed(
-            sign=self._sign,
-            url=settings.ws_url,
-            journal=self._journal,
-            stopping=session.stopping,
-            stop=partial(self._stop_by_limit, session),
-            links=links_in,
-            orders=orders_out,
-            stats=self._recording.stats.feed,
-            transport=settings.transport,
-            frames=settings.frames,
-        )
+        stop = partial(self._stop_by_limit, session)
+        parts = (self._journal, self._builder.state, self._recording.stats.feed, stop)
         try:
-            async with trio.open_nursery() as nursery:
-                wanted = Subscriptions(settings.markets)
-                session.start_soon(nursery, "subscriber", run_subscriber, wanted, links_out, signals, orders_in)
-                session.start_soon(nursery, "feed", feed.run)
+            await Feeding(session, self._settings, self._sign, self._rest, *parts).run(signals)
         except* KeyRefused as group:
             self._refused = _first(group)
             session.stop("the exchange refused the key")

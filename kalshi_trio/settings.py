@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     batch_rows: int = Field(50_000, ge=1, le=100_000, description="rows of a table that are written at once")
     batch_flush_secs: float = Field(2.0, gt=0, description="age at which rows go to ClickHouse")
     parquet_flush_secs: float = Field(60.0, gt=0, description="age at which rows go to Parquet")
+    audit: int = Field(0, ge=0, le=6000, description="markets a minute whose books are compared with REST; 0: none")
     seconds: float | None = Field(None, gt=0, description="end the recording after so many seconds")
     frames: int | None = Field(None, ge=1, description="end it after so many data frames")
     journal_fsync_ms: int = Field(250, ge=1, le=10_000, description="how often the journal is brought to disk")
@@ -100,6 +101,11 @@ class Settings(BaseSettings):
     def ws_url(self) -> str:
         """The websocket address in force."""
         return self.kalshi_ws_url or HOSTS[self.kalshi_env][0]
+
+    @property
+    def rest_url(self) -> str:
+        """The REST address in force."""
+        return self.kalshi_rest_url or HOSTS[self.kalshi_env][1]
 
     @property
     def parquet_folder(self) -> Path:

@@ -23,6 +23,7 @@ MAY: dict[str, set[str]] = {
     "journal": {*BASE, "observe"},
     "sinks": BASE,
     "transport": BASE,
+    "rest": BASE,
     "session": BASE,
     "observe": {*BASE, "journal", "session"},
     "row_window": BASE,
@@ -33,6 +34,7 @@ MAY: dict[str, set[str]] = {
     "settings": {"errors"},
     "pipeline": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "session"},
     "startup": {*BASE, "fold", "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},
+    "feeding": {*BASE, "journal", "observe", "rest", "session", "settings", "tasks", "transport"},
     "foreign": {"errors"},
     "exchange": {*BASE, "foreign"},
 }

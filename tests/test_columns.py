@@ -20,7 +20,7 @@ def row(packed: Packed, name: str, frame: int, present: bool) -> None:
     values: list[Any] = []
     for field in ROW_SCHEMAS[name]:
         if field.name in ("ts_recv", "connection") or (
-            field.name == "row" and name not in ("snapshots", "top_of_book", "gaps")
+            field.name == "row" and name not in ("snapshots", "top_of_book", "gaps", "audits")
         ):
             continue
         there = present or not field.nullable

@@ -17,10 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from kalshi_trio.errors import UserError
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
+from kalshi_trio.exchange.http import serve_http_tcp
 from kalshi_trio.exchange.keys import make_key, private_pem
+from kalshi_trio.exchange.lies import Lies
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.prebuilt import PrebuiltShow, prebuild
 from kalshi_trio.exchange.recording import Recording
+from kalshi_trio.exchange.rest import ROOT, RestDesk
 from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
 from kalshi_trio.exchange.shows import FloorShow
 from kalshi_trio.foreign import read_lines
@@ -32,6 +35,8 @@ MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
 @click.command(context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="address to listen on")
 @click.option("--port", default=8765, help="port to listen on; 0 takes a free one")
+@click.option("--rest-port", default=0, help="port for REST; 0 takes a free one")
+@click.option("--lie", type=click.IntRange(1), help="every so many books that REST shows are wrong in one level")
 @click.option("--markets", default=MARKETS, help="generated markets, comma-separated")
 @click.option("--seed", default=1, help="the same seed makes the same markets")
 @click.option("--rate", default=70.0, help="mean changes a second over all markets")
@@ -39,13 +44,14 @@ MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
 @click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="play this file instead")
 @click.option("--prebuilt", is_flag=True, help="frames made beforehand, sent as fast as they are taken")
 @click.option("--frames", default=100_000, help="how many frames to prebuild")
-def main(host: str, port: int, **options: Any) -> None:
+def main(host: str, port: int, rest_port: int, lie: int | None, **options: Any) -> None:
     """Serve a simulated Kalshi on loopback; needs no key of yours, prints what to set instead."""
     tickers = [ticker.strip() for ticker in options["markets"].split(",") if ticker.strip()]
     if not tickers:
         raise click.UsageError("--markets is empty: name at least one market")
     try:
-        trio.run(serve, chosen_show(tickers, **options), host, port, ",".join(tickers))
+        show = chosen_show(tickers, **options)
+        trio.run(serve, show, host, (port, rest_port), ",".join(tickers), Lies(lie) if lie else None)
     except* UserError as group:
         error = first_of(group)
         click.echo(str(error), err=True)
@@ -78,16 +84,21 @@ def first_of(group: BaseExceptionGroup[UserError]) -> UserError:
     return first_of(found) if isinstance(found, BaseExceptionGroup) else found
 
 
-async def serve(show: Show, host: str, port: int, markets: str) -> None:
-    """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends."""
+async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, lies: Lies | None = None) -> None:
+    """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends.
+
+    `ports`: the websocket's and REST's.
+    """
     key = make_key()
     with tempfile.TemporaryDirectory(prefix="simulated-exchange-") as folder:
         path = write_key(key, Path(folder))
-        exchange = Exchange(show, Gate({KEY_ID: key.public_key()}))
+        gate = Gate({KEY_ID: key.public_key()})
+        exchange, desk = Exchange(show, gate), RestDesk(show, gate, lies)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
-                url = await nursery.start(partial(serve_tcp, exchange, host, port))
-                settings = {"WS_URL": url, "API_KEY_ID": KEY_ID, "PRIVATE_KEY_PATH": path}
+                url = await nursery.start(partial(serve_tcp, exchange, host, ports[0]))
+                rest = await nursery.start(partial(serve_http_tcp, desk.answer, host, ports[1])) + ROOT
+                settings = {"WS_URL": url, "REST_URL": rest, "API_KEY_ID": KEY_ID, "PRIVATE_KEY_PATH": path}
                 for name, value in settings.items():
                     click.echo(f"export KALSHI_{name}={value}")
                 click.echo(f"export MARKETS={markets}")

@@ -8,7 +8,9 @@ import trio
 
 from kalshi_trio.exchange.canned import CannedDesk
 from kalshi_trio.exchange.client import Client
+from kalshi_trio.exchange.market import Book
 from kalshi_trio.exchange.recording import Recording, stamp_ns
+from kalshi_trio.exchange.shown import ShownBooks
 from kalshi_trio.foreign import Line
 
 PIECE = 200
@@ -27,7 +29,12 @@ class Player:
         self._speed = speed
         self._hold = hold
         self._next = 0
+        self._shown = ShownBooks()
         self.done = trio.Event()
+
+    def book(self, ticker: str) -> Book | None:
+        """The market's book as the frames sent so far show it, None before its first snapshot."""
+        return self._shown.book(ticker)
 
     async def play(self, client: Client) -> None:
         """The next recorded connection, once the client has subscribed; after the last one, only answers."""
@@ -35,13 +42,16 @@ class Player:
         last = number + 1 >= len(self._recording.connections)
         lines = self._recording.connections[number] if number < len(self._recording.connections) else []
         desk = CannedDesk(self._recording.sids(number) if lines else {})
+        self._shown.begin()
         if lines:
             await client.send(desk.command(await client.command()))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, desk, client)
             for pause, piece in _pieces(lines, self._speed):
                 await trio.sleep(pause)
-                await client.send([line.frame for line in piece])
+                frames = [line.frame for line in piece]
+                await client.send(frames)
+                self._shown.sent(frames)
             if last:
                 self.done.set()
             if not (last and self._hold):

@@ -10,6 +10,7 @@ import trio
 from kalshi_trio.exchange.client import Client
 from kalshi_trio.exchange.desk import Desk
 from kalshi_trio.exchange.floor import GeneratedFloor
+from kalshi_trio.exchange.market import Book
 from kalshi_trio.exchange.outbox import Outbox
 from kalshi_trio.exchange.rules import Rules
 
@@ -58,6 +59,11 @@ class FloorShow:
         self._seats: list[Seat] = []
         self._last_us = 0
         self._at = 0.0
+
+    def book(self, ticker: str) -> Book | None:
+        """The market's true book, as REST shows it; None for a market that is not on the floor."""
+        market = self._floor.markets.get(ticker)
+        return market.book if market is not None else None
 
     async def play(self, client: Client) -> None:
         """Until the client goes."""

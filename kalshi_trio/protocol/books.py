@@ -173,12 +173,12 @@ class Books:
         self._out.warn(f"Sequence gap or negative level for {market.ticker} at price {price}")
         self.lose_one(market.ticker)
 
-    def lose_one(self, ticker: str) -> None:
+    def lose_one(self, ticker: str, cause: str = "impossible_book") -> None:
         """This market's book cannot be true, or misses a frame that could not be read."""
         market = self._markets.get(ticker)
         if market is not None and market.valid:
             connection, sid = divmod(market.home, 2**32)
-            self.lose([ticker], "impossible_book", connection, sid)
+            self.lose([ticker], cause, connection, sid)
 
     def lose(
         self, tickers: list[str], cause: str, connection: int, sid: int, numbers: tuple[int, int] = (NULL, NULL)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kalshi_trio.protocol.audits import Audits
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.columns import Packed
 from kalshi_trio.protocol.control import ControlFrames
@@ -71,6 +72,7 @@ class Builder:
         books = Books(self.state, out, gaps)
         self._control = ControlFrames(self.state, out, gaps, books)
         self._frames = Frames(self.state, out, gaps, books, self._control)
+        self._audits = Audits(self.state, out, books)
         self._made: list[Made] = []
         self._begin(0)
 
@@ -115,20 +117,38 @@ class Builder:
         if state.holed:
             out.frame, out.sid, out.seq = records.first, 0, 0
             self._control.hole()
+        if state.watches:
+            out.frame, out.sid, out.seq = records.first, 0, 0
+            self._audits.look("records lost")
+            self._audits.time(records.mono_ns)
         if records.kind == "frame":
-            self._frames.feed(records)
+            self._feed(records)
         else:
             for frame, data in enumerate(records.data, records.first):
                 out.frame, out.sid, out.seq, out.stale = frame, 0, 0, False
-                self._own(records.kind, data)
+                self._own(records, data)
         state.frame = records.last
 
-    def _own(self, kind: str, data: bytes) -> None:
-        """A record that is no frame. Commands, answers by REST and stalls change no row."""
-        if kind == "connection":
+    def _feed(self, records: Records) -> None:
+        """Frames: all of a read at once, one by one while somebody looks at the books in between."""
+        data, at = records.data, 0
+        while self.state.watches and at < len(data):
+            self._frames.feed(records._replace(first=records.first + at, data=data[at : at + 1]))
+            self._audits.look("no whole book")
+            at += 1
+        if at < len(data):
+            self._frames.feed(records._replace(first=records.first + at, data=data[at:]) if at else records)
+
+    def _own(self, records: Records, data: bytes) -> None:
+        """A record that is no frame. Commands and stalls change no row."""
+        if records.kind == "rest":
+            self._audits.record(data, records.mono_ns)
+            return
+        if records.kind == "connection":
             self._control.connection(data)
-        elif kind == "session":
+        elif records.kind == "session":
             self._control.session(data)
+        self._audits.look("disconnected")
 
     def _cut(self, day: int) -> None:
         state, out = self.state, self._out

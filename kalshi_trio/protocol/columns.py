@@ -42,7 +42,7 @@ def _form(field: pa.Field) -> tuple[str, str]:
 
 _SHARED = {"ts_recv", "connection"}
 """What is the same for all rows of one read."""
-_MANY = {"snapshots", "top_of_book", "gaps"}
+_MANY = {"snapshots", "top_of_book", "gaps", "audits"}
 """Tables of which one record may make several rows: elsewhere `row` is 0."""
 
 _OWN = {

@@ -99,6 +99,17 @@ TABLES: dict[str, pa.Schema] = {
         markets=TEXTS,
         **{"verdict?": pa.string()},
     ),
+    "audits": _schema(
+        market=pa.string(),
+        verdict=pa.string(),
+        **{"reason?": pa.string()},
+        request_frame=pa.uint64(),
+        **{"answer_frame?": pa.uint64(), "book_frame?": pa.uint64()},
+        states=pa.uint32(),
+        **{"levels?": pa.uint64(), "differing?": pa.uint64(), "status?": pa.uint64()},
+        asked_at=RECEIVED,
+        **{"sent_at?": RECEIVED, "answered_at?": RECEIVED},
+    ),
 }
 """Name of a table → all its columns in order, `session` and `date` included."""
 

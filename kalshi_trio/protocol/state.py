@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kalshi_trio.protocol.book import Book
 from kalshi_trio.protocol.census import Census
 from kalshi_trio.protocol.numbers import NULL
+from kalshi_trio.protocol.watch import Watch
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ class State:
     """The builder between two records. `holed`: the journal has lost the records before the next one.
 
     `latest_ns`: the latest time of receipt so far; a clock may be set back.
+    `watches`: audits under way; `audits`: verdict → how many.
     """
 
     session: str
@@ -122,5 +124,7 @@ class State:
     gaps: list[Gap] = field(default_factory=list)
     gaps_opened: int = 0
     gaps_healed: int = 0
+    watches: list[Watch] = field(default_factory=list)
+    audits: dict[str, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     census: Census = field(default_factory=Census)

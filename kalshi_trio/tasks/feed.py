@@ -226,7 +226,7 @@ class Feed:
 
     async def _send(self, connection: Connection, text: str) -> None:
         """Sends a command, which is in the journal before its first byte is out."""
-        self._append("command", text.encode())
+        self._append("command", text.encode(), self._number)
         try:
             with trio.fail_after(SEND_SECONDS):
                 await connection.send(text)
@@ -242,13 +242,17 @@ class Feed:
             await connection.aclose()
         await connection.abort(FeedLost("stopped"))
 
-    def _note(self, kind: Kind, event: dict[str, object]) -> None:
-        self._append(kind, json.dumps(event).encode())
+    def aside(self, kind: Kind, event: dict[str, object]) -> None:
+        """A record that concerns no connection, from whoever else has something to say; until `run` has ended."""
+        self._append(kind, json.dumps(event).encode(), 0)
 
-    def _append(self, kind: Kind, data: bytes) -> None:
+    def _note(self, kind: Kind, event: dict[str, object]) -> None:
+        self._append(kind, json.dumps(event).encode(), self._number)
+
+    def _append(self, kind: Kind, data: bytes, connection: int) -> None:
         """A record of our own; what was read before it goes before it, so that stamps never go back."""
         self._take_rest()
-        self.journal.append(kind, self._number, self.clock.wall_ns(), self.clock.mono_ns(), [data])
+        self.journal.append(kind, connection, self.clock.wall_ns(), self.clock.mono_ns(), [data])
 
 
 def _first(group: BaseExceptionGroup[FeedLost]) -> FeedLost:
