@@ -4,47 +4,103 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kalshi_trio.errors import FolderNotWritable, JournalUnwritable
 from kalshi_trio.history.importer import Importer
 from kalshi_trio.history.survey import Survey, look
 from kalshi_trio.history.workshop import all_of, held, store, work
+from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.progress import progress
 from kalshi_trio.observe.terminal import Terminal
+from kalshi_trio.session import Session
 from kalshi_trio.settings import Settings
 from kalshi_trio.startup import Older, make_sinks
+from kalshi_trio.thread import Door
 
 log = get_logger(__name__)
 
 
-async def import_files(settings: Settings, console: Terminal, files: list[Path]) -> Manifest:
+async def import_files(
+    settings: Settings, console: Terminal, files: list[Path], time_unit: str | None = None
+) -> Manifest:
     """Makes a session of foreign recordings and stores its rows in the configured sinks.
 
-    Raises UsageError for files that hold no frame, Stopped (nothing is kept of a session that is not whole).
+    The files are one recording, in the order given. `time_unit` is that of times whose keys name none. Raises
+    UsageError for files that hold no frame or change meanwhile, FolderNotWritable, Stopped; nothing is kept of a
+    session that is not whole.
     """
     settings = settings.anchored()
-    survey = Survey([path.absolute() for path in files])
+    survey = Survey([path.absolute() for path in files], time_unit)
+    size = sum(path.stat().st_size for path in survey.paths)  # noqa: ASYNC240 -- a few names, before there is a loop to hold up
     with held(settings, console) as name:
+        importer = None
         async with work("Import") as session:
-            with progress("Looking at lines", None, console) as advance:
+            with progress("Looking at bytes", 2 * size, console) as advance:
                 whole = await all_of(look(survey), session, advance)
-            importer = Importer(survey, name, settings.journal_segment_records)
-            try:
-                with progress("Importing lines", survey.lines, console) as advance:
-                    whole = whole and await all_of(importer.steps(), session, advance)
-            finally:
-                importer.abandon()
             if whole:
+                await _warn(settings, survey)
+                importer = Importer(survey, name, settings.journal_segment_records)
+                whole = await _made(importer, session, size, console)
+            if importer is not None and whole:
                 _say(survey, importer.manifest)
                 older = Older(name.folder, name.session, importer.last)
                 await store(older, make_sinks(settings), session, console)
+                if session.stopping.is_set():
+                    log.warning("%s is whole; `rebuild %s` stores the rest of its rows", *2 * (name.folder.name,))
+    assert importer is not None  # noqa: S101 -- else `work` has raised Stopped
     return importer.manifest
 
 
+async def _made(importer: Importer, session: Session, size: int, console: Terminal) -> bool:
+    """Whether the session is whole; else nothing of it is left."""
+    try:
+        with progress("Importing bytes", size, console) as advance:
+            return await all_of(importer.steps(), session, advance)
+    except JournalUnwritable as error:
+        raise FolderNotWritable(str(error)) from error
+    finally:
+        importer.abandon()
+
+
+async def _warn(settings: Settings, survey: Survey) -> None:
+    """Of files that are odd as a whole."""
+    for name, before in survey.backwards:
+        log.warning("%s begins before %s ended: files are taken in the order in which they are given", name, before)
+    known = await Door().run(_imported, settings.data_dir)
+    for source in survey.sources:
+        if source.sha256 in known:
+            log.warning("%s was imported before, as %s", source.path.name, known[source.sha256])
+
+
+def _imported(data: Path) -> dict[str, str]:
+    """SHA-256 of each file that was imported → the session that was made of it."""
+    found: dict[str, str] = {}
+    for folder in sessions(data):
+        manifest = manifests.read(folder)
+        files = manifest.settings.get("files") if manifest and manifest.source == "import" else None
+        for file in files if isinstance(files, list) else ():
+            found[str(file.get("sha256"))] = folder.name
+    return found
+
+
 def _say(survey: Survey, manifest: Manifest) -> None:
-    for one in survey.refused[:20]:
+    for one in survey.refused:
         log.warning("Refused %s, line %d: %s", *one)
-    if survey.refused or survey.private:
-        log.warning("Refused %d lines; %d frames of private channels left out", len(survey.refused), survey.private)
-    tally, count = manifest.tally, len(manifest.coverage)
-    log.info("Imported %d frames of %d markets as %s: %s", tally.received, count, manifest.name, manifest.verdict)
+    if survey.refusals > len(survey.refused):
+        log.warning("Refused %d more lines", survey.refusals - len(survey.refused))
+    if survey.left_out or survey.sent:
+        log.warning("Left out: %d frames of private channels, %d that the client sent", survey.left_out, survey.sent)
+    if survey.timeless:
+        log.info("%d frames do not say when they were received: times are the exchange's", survey.timeless)
+    tally, runs = manifest.tally, len(survey.runs)
+    verdict = f"{manifest.verdict} ({manifest.gaps['opened']} opened, {manifest.gaps['healed']} healed)"
+    what = (
+        tally.received,
+        len(survey.markets),
+        runs,
+        manifest.name,
+        verdict if manifest.gaps["opened"] else "complete",
+    )
+    log.info("Imported %d frames of %d markets from %d connections as %s: %s", *what)

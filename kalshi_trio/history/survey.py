@@ -1,4 +1,8 @@
-"""A first look at foreign recordings: which connections and markets are in them, when, and what cannot be taken."""
+"""A first look at foreign recordings: which connections and markets are in them, when, and what cannot be taken.
+
+It remembers a few numbers of each connection and each market, and the first of what was refused: a recording of any
+length fits.
+"""
 
 from __future__ import annotations
 
@@ -8,45 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-from msgspec import Struct
+from kalshi_trio.errors import UsageError
+from kalshi_trio.foreign import Shapes, Texts, lines_of
+from kalshi_trio.history.taking import Taken, Taking
 
-from kalshi_trio.errors import UsageError, WireError
-from kalshi_trio.foreign import Line, read_lines
-from kalshi_trio.protocol.numbers import Times
-
-PRIVATE = frozenset(
-    (
-        *("fill", "market_position", "market_positions", "user_order", "user_orders", "order_group_updates"),
-        *("rfq_created", "rfq_deleted", "quote_created", "quote_accepted", "quote_executed"),
-    )
-)
-"""Types of frame that are about their owner alone; protocol of 2026-11."""
-_BOOKS = frozenset(("orderbook_snapshot", "orderbook_delta", "trade", "ticker"))
 SHOWN = 20
-
-
-class _Msg(Struct):
-    market_ticker: str = ""
-    ts: str | int | None = None
-    ts_ms: int | None = None
-
-
-class _Peek(Struct):
-    type: str
-    msg: _Msg = msgspec.field(default_factory=_Msg)
-
-
-class _Type(Struct):
-    type: str
-
-
-class Taken(NamedTuple):
-    """A line that will be in the journal. `run` counts connections from 1; `ns` 0: nothing tells when. No frame: it begins."""
-
-    run: int
-    ns: int
-    frame: bytes
+"""Refused lines that are named, of each import."""
+STEP = 5_000
+"""Lines that are read at a time."""
+_PIECE = 16 << 20
 
 
 class Refused(NamedTuple):
@@ -57,114 +31,160 @@ class Refused(NamedTuple):
     why: str
 
 
+class Source(NamedTuple):
+    """One file: what it was when it was looked at."""
+
+    path: Path
+    bytes: int
+    modified_ns: int
+    sha256: str
+
+    def changed(self) -> bool:
+        """Whether it is another by now."""
+        now = self.path.stat()
+        return (now.st_size, now.st_mtime_ns) != (self.bytes, self.modified_ns)
+
+
+class Run(NamedTuple):
+    """One connection: the numbers of its first and of its last line, counted over all that is taken."""
+
+    first: int
+    last: int
+    closed: bool
+    """A line says that it was over."""
+
+
 @dataclass
 class Survey:
-    """What the files hold. `last` is the number of the last line of each run, `first_ns` the first time that is known."""
+    """What the files hold. `first_ns` is the first time that is known."""
 
-    files: list[Path]
+    paths: list[Path]
+    time_unit: str | None = None
+    sources: list[Source] = field(default_factory=list)
     lines: int = 0
     frames: int = 0
+    runs: dict[int, Run] = field(default_factory=dict)
     markets: dict[str, None] = field(default_factory=dict)
-    last: dict[int, int] = field(default_factory=dict)
-    first: dict[int, int] = field(default_factory=dict)
+    named: list[str] | None = None
+    """The markets that were wanted, where the files are a session's own export and say so."""
+    previous: object = None
     first_ns: int = 0
     timeless: int = 0
     """Frames that do not say when they were received."""
-    private: int = 0
+    left_out: int = 0
+    """Frames of private channels."""
+    sent: int = 0
+    refusals: int = 0
     refused: list[Refused] = field(default_factory=list)
+    backwards: list[tuple[str, str]] = field(default_factory=list)
+    """Files that begin before the one in front of them ended."""
+    reading: str = ""
 
     @property
     def clock(self) -> str:
         """Whose time the records are stamped with."""
         return "exchange" if self.timeless else "receive"
 
+    @property
+    def wanted(self) -> list[str]:
+        """The session's markets."""
+        return list(self.markets) if self.named is None else self.named
+
+    @property
+    def last_begin(self) -> int:
+        """The line with which the last connection begins."""
+        return max(run.first for run in self.runs.values())
+
     def about(self) -> dict[str, object]:
         """Where it all comes from, and what was left out: the session's settings."""
-        files = [{"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path)} for path in self.files]
-        refused = {"count": len(self.refused), "first": [list(one) for one in self.refused[:SHOWN]]}
-        return {"files": files, "private": self.private, "refused": refused}
+        files = [{"name": one.path.name, "bytes": one.bytes, "sha256": one.sha256} for one in self.sources]
+        refused = {"count": self.refusals, "first": [list(one) for one in self.refused]}
+        more = {"time_unit": self.time_unit} if self.time_unit else {}
+        return {"files": files, "private": self.left_out, "sent": self.sent, "refused": refused, **more}
+
+    def refuse(self, line: int, why: str) -> None:
+        """A line of the file that is being read cannot be."""
+        self.refusals += 1
+        if len(self.refused) < SHOWN:
+            self.refused.append(Refused(self.reading, line, why[:200]))
+
+    def private(self) -> None:
+        """A frame that is its owner's alone."""
+        self.left_out += 1
+
+    def frame(self, market: str, *, timed: bool) -> None:
+        """A frame that is taken."""
+        self.frames += 1
+        self.timeless += not timed
+        if market:
+            self.markets.setdefault(market)
+
+    def began(self, about: dict[str, object]) -> None:
+        """A session's own export begins: it says what it wanted."""
+        markets = about.get("markets")
+        if isinstance(markets, list):
+            self.named = list(dict.fromkeys([*(self.named or []), *(str(name) for name in markets)]))
+        self.previous = self.previous or about.get("previous")
+        self.timeless += about.get("clock") == "exchange"
+
+
+class Reading:
+    """One pass over the files: iterated once. `done`: bytes of them that have been read, `lines`: what was taken."""
+
+    def __init__(self, survey: Survey, watch: Survey) -> None:
+        self._survey, self._watch = survey, watch
+        self._before = 0
+        self._texts: Texts | None = None
+        self.shapes = Shapes(survey.time_unit)
+
+    @property
+    def done(self) -> int:
+        """Bytes of the files that have been read."""
+        return self._before + (self._texts.done if self._texts else 0)
+
+    def __iter__(self) -> Iterator[Taken]:
+        taking = Taking(self._watch)
+        last = ("", 0)
+        for path in self._survey.paths:
+            self._watch.reading = path.name
+            taking.file()
+            self._texts = Texts(path, self._watch.refuse)
+            for line in lines_of(self._texts, self.shapes, self._watch.refuse):
+                taken = taking.take(line)
+                if taken is not None:
+                    if taken.ns and last[0] != path.name and taken.ns < last[1]:
+                        self._watch.backwards.append((path.name, last[0]))
+                    last = (path.name, taken.ns) if taken.ns else last
+                    yield taken
+            self._before += self._texts.done
+            self._texts = None
 
 
 def look(survey: Survey) -> Iterator[int]:
-    """Fills the survey; yields after some thousand lines, with their number. UsageError: nothing in it is a frame."""
-    for number, taken in enumerate(lines(survey)):
-        survey.first.setdefault(taken.run, number)
-        survey.last[taken.run] = number
+    """Fills the survey; yields after some thousand lines, with the bytes read. UsageError: nothing in it is a frame."""
+    done = 0
+    for path in survey.paths:
+        stat, digest = path.stat(), hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                done += len(piece)
+                yield done
+        survey.sources.append(Source(path, stat.st_size, stat.st_mtime_ns, digest.hexdigest()))
+    reading = Reading(survey, survey)
+    for number, taken in enumerate(reading):
+        if taken.run:
+            first, _, closed = survey.runs.get(taken.run, Run(number, number, closed=False))
+            survey.runs[taken.run] = Run(first, number, closed=closed or taken.closed is not None)
         survey.lines = number + 1
-        survey.frames += bool(taken.frame)
         survey.first_ns = survey.first_ns or taken.ns
-        if number % 5_000 == 0:
-            yield number
+        if number % STEP == 0:
+            yield done + reading.done
+    survey.sent = reading.shapes.sent
     if not survey.frames:
-        why = f"; line {survey.refused[0].line}: {survey.refused[0].why}" if survey.refused else ""
-        raise UsageError(f"{', '.join(map(str, survey.files))}: no websocket frame in it{why}")
-
-
-def lines(survey: Survey | None, files: list[Path] | None = None) -> Iterator[Taken]:
-    """All lines that can be taken; into `survey` goes what cannot, and which markets there are."""
-    reader = _Reader(survey)
-    for path in files or (survey.files if survey else []):
-        reader.file = path.name
-        for line in read_lines(path, reader.refuse):
-            taken = reader.take(line)
-            if taken is not None:
-                yield taken
-
-
-class _Reader:
-    def __init__(self, survey: Survey | None) -> None:
-        self._survey = survey or Survey([])
-        self._peek = msgspec.json.Decoder(_Peek).decode
-        self._type = msgspec.json.Decoder(_Type).decode
-        self._times = Times()
-        self._runs: dict[int, int] = {}
-        self._count = 0
-        self.file = ""
-
-    def refuse(self, line: int, why: str) -> None:
-        self._survey.refused.append(Refused(self.file, line, why[:200]))
-
-    def take(self, line: Line) -> Taken | None:
-        if not line.frame:
-            return Taken(self._new_run(line.connection), line.recv_ns, b"")
-        try:
-            kind, msg = self._look(line.frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.refuse(line.number, f"no websocket frame: {error}")
-            return None
-        if kind in PRIVATE:
-            self._survey.private += 1
-            return None
-        if kind in _BOOKS and msg.market_ticker:
-            self._survey.markets.setdefault(msg.market_ticker)
-        if not line.recv_ns:
-            self._survey.timeless += 1
-        run = self._runs.get(line.connection) or self._new_run(line.connection)
-        return Taken(run, line.recv_ns or self._exchange_ns(msg), line.frame)
-
-    def _look(self, frame: bytes) -> tuple[str, _Msg]:
-        try:
-            peek = self._peek(frame)
-        except msgspec.ValidationError:
-            return self._type(frame).type, _Msg()
-        return peek.type, peek.msg
-
-    def _new_run(self, connection: int) -> int:
-        self._count += 1
-        self._runs[connection] = self._count
-        return self._count
-
-    def _exchange_ns(self, msg: _Msg) -> int:
-        if isinstance(msg.ts, str):
-            try:
-                return self._times.us(msg.ts) * 1_000
-            except WireError:
-                return 0
-        if msg.ts_ms is not None:
-            return max(msg.ts_ms, 0) * 1_000_000
-        return max(msg.ts or 0, 0) * 1_000_000_000
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        why = (
+            f"; {survey.refused[0].file}, line {survey.refused[0].line}: {survey.refused[0].why}"
+            if survey.refused
+            else ""
+        )
+        raise UsageError(f"{', '.join(map(str, survey.paths))}: no websocket frame in it{why}")

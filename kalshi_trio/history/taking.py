@@ -1,0 +1,190 @@
+"""Recorded lines as what a recorder would have taken: connection by connection, without what is its owner's alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from kalshi_trio.errors import WireError
+from kalshi_trio.foreign import Line
+from kalshi_trio.protocol.numbers import TIME_LIMIT_US, Times
+
+PRIVATE = frozenset(
+    (
+        *("fill", "market_position", "market_positions", "user_order", "user_orders", "order_group_updates"),
+        *("rfq_created", "rfq_deleted", "quote_created", "quote_accepted", "quote_executed"),
+    )
+)
+"""Types of frame that are about their owner alone; protocol of 2026-11."""
+_MARKETS = frozenset(("orderbook_snapshot", "orderbook_delta", "trade", "ticker"))
+_FAR_BACK = 1000
+"""A number so much lower than the one before began again, whatever the frame is."""
+
+
+class Peek(NamedTuple):
+    """What has to be known of a frame before it is taken; 0 and "" where it does not say."""
+
+    type: str
+    sid: int = 0
+    seq: int = 0
+    market: str = ""
+    ns: int = 0
+    """The exchange's time."""
+
+
+class _Msg(Struct, gc=False):
+    market_ticker: str = ""
+    ts: str | int | None = None
+    ts_ms: int | None = None
+
+
+class _Frame(Struct, gc=False):
+    type: str
+    sid: int = 0
+    seq: int = 0
+    msg: _Msg = msgspec.field(default_factory=_Msg)
+
+
+class _Type(Struct, gc=False):
+    type: str
+
+
+class Look:
+    """Peeks into frames."""
+
+    def __init__(self) -> None:
+        self._frame = msgspec.json.Decoder(_Frame).decode
+        self._type = msgspec.json.Decoder(_Type).decode
+        self._times = Times()
+
+    def __call__(self, data: bytes) -> Peek:
+        """What the frame says of itself. Raises ValueError, RecursionError for what is no object with a type."""
+        try:
+            frame = self._frame(data)
+        except msgspec.ValidationError:
+            return Peek(self._type(data).type)
+        msg = frame.msg
+        return Peek(frame.type, frame.sid, frame.seq, msg.market_ticker, self._ns(msg.ts, msg.ts_ms))
+
+    def _ns(self, ts: str | int | None, ts_ms: int | None) -> int:
+        """The finest time that a message has; 0 for one that cannot be."""
+        us = 0
+        if isinstance(ts, str):
+            try:
+                us = self._times.us(ts)
+            except WireError:
+                us = 0
+        elif ts_ms is not None:
+            us = ts_ms * 1_000
+        elif ts is not None:
+            us = ts * 1_000_000
+        return us * 1_000 if 0 < us < TIME_LIMIT_US else 0
+
+
+class Taken(NamedTuple):
+    """A line that will be in the journal, or that ends a connection. `run` counts connections from 1; 0: none of them.
+
+    `ns` is when it came, 0 where nothing tells; `derived`: the exchange's word.
+    """
+
+    run: int
+    ns: int
+    frame: bytes | None
+    derived: bool = False
+    closed: dict[str, object] | None = None
+    """Why the connection was over, of a line that says that it was."""
+
+
+class Watch(Protocol):
+    """Hears of what is found besides."""
+
+    def refuse(self, line: int, why: str) -> None:
+        """A line that cannot be read."""
+
+    def private(self) -> None:
+        """A frame that is its owner's alone."""
+
+    def frame(self, market: str, *, timed: bool) -> None:
+        """A frame that is taken; `market` is empty where it is of none."""
+
+    def began(self, about: dict[str, object]) -> None:
+        """The lines that follow are a session's own export."""
+
+
+@dataclass(slots=True)
+class _Run:
+    number: int
+    sids: dict[int, int] = field(default_factory=dict)
+    """Last sequence number of each."""
+
+
+class Taking:
+    """Takes the lines of several files, one after the other, as one recording.
+
+    A connection begins where a line says so, with the first frame of one that is not known, and where its numbers
+    begin again: a snapshot with a lower number than the last of its sid, or any frame with one that is lower by more
+    than 1000. A session's own export says of every connection where it begins, so there numbers are what they are, those of
+    the connections too.
+    """
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._look = Look()
+        self._runs: dict[int, _Run] = {}
+        self._count = 0
+        self._exact = False
+
+    def file(self) -> None:
+        """The next lines are another file's: its connections may go on, but it speaks for itself."""
+        self._exact = False
+
+    def take(self, line: Line) -> Taken | None:
+        """What becomes of it; None: it is left out, of which the watch has heard."""
+        if line.event:
+            return self._event(line)
+        try:
+            peek = self._look(line.frame)
+        except (ValueError, RecursionError) as error:
+            if not line.raw:
+                self._watch.refuse(line.number, f"no websocket frame: {error}")
+                return None
+            peek = Peek("")
+        if peek.type in PRIVATE:
+            self._watch.private()
+            return None
+        self._watch.frame(peek.market if peek.type in _MARKETS else "", timed=bool(line.recv_ns))
+        run = self._runs.get(line.connection)
+        if run is None or (peek.seq > 0 and not self._exact and _starts_over(run, peek)):
+            run = self._new_run(line.connection)
+        if peek.seq > 0:
+            run.sids[peek.sid] = max(peek.seq, run.sids.get(peek.sid, 0))
+        known = line.recv_ns or line.stamp_ns
+        return Taken(run.number, known or peek.ns, line.frame, derived=not known)
+
+    def _event(self, line: Line) -> Taken | None:
+        ns = line.recv_ns or line.stamp_ns
+        about = {key: msgspec.json.decode(value) for key, value in line.about.items()}
+        if line.event == "connected":
+            return Taken(self._new_run(line.connection).number, ns, None)
+        if line.event == "disconnected":
+            run = self._runs.pop(line.connection, None)
+            said: dict[str, object] = {key: about[key] for key in ("reason", "cause", "final") if key in about}
+            return Taken(run.number, ns, None, closed=said) if run else None
+        if line.event == "session_started":
+            self._exact = True
+            self._runs.clear()
+            self._watch.began(about)
+        return Taken(0, ns, None)
+
+    def _new_run(self, connection: int) -> _Run:
+        self._count = max(self._count + 1, connection if self._exact else 0)
+        run = self._runs[connection] = _Run(self._count)
+        return run
+
+
+def _starts_over(run: _Run, peek: Peek) -> bool:
+    back = run.sids.get(peek.sid, 0) - peek.seq
+    return back > _FAR_BACK or (back > 0 and peek.type == "orderbook_snapshot")
