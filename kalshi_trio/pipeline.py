@@ -20,7 +20,7 @@ from kalshi_trio.errors import JournalError
 from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.reader import Reader
 from kalshi_trio.journal.writer import Journal
-from kalshi_trio.logging_config import get_logger
+from kalshi_trio.logging_config import get_logger, open_session_log
 from kalshi_trio.observe.delta_log import DeltaLog
 from kalshi_trio.observe.lateness import Lateness
 from kalshi_trio.observe.stats import SinkStats, Stats
@@ -167,3 +167,5 @@ class Pipeline:
             await trio.sleep(1)
             look(self.builder, self.stats.builder, SHOWN_MARKETS)
             self.stats.lateness_ms = self.lateness.summary()
+            if opened := open_session_log():
+                self.stats.errors, self.stats.warnings = opened.counts
