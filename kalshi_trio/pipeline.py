@@ -62,6 +62,8 @@ class Pipeline:
     """Sessions that some sink does not hold to their end yet: they are stored first, the oldest first."""
     sealer: Sealer
     lateness: Lateness
+    begin: Callable[[], None]
+    """Blocking: makes the session's folder, once the sinks have not refused."""
     stored: set[tuple[str, str]] = field(default_factory=set)
     """Which older session is whole in which sink by now."""
     _door: Door = field(default_factory=Door)
@@ -87,6 +89,7 @@ class Pipeline:
                 async with trio.open_nursery() as sinks:
                     for sink in self.sinks:
                         await start(sinks, f"{sink.store.name} writer", self._store, sink, live)
+                    await self._door.run(self.begin)
                     async with trio.open_nursery() as builders:
                         shown = (delta_log.offer, self.lateness.rows)
                         start_soon(
