@@ -104,6 +104,8 @@ def _cancelled(error: BaseException) -> Ending:
         return Ending("cancelled", _named(error))
     found = _TASK.match(error.source_task or "")
     by = found[1].rpartition(".")[2] if found else ""
-    if error.source == "nursery":  # Trio's own text nests the failure's repr as deep as nurseries are: it is logged already
+    if (
+        error.source == "nursery"
+    ):  # Trio's own text nests the failure's repr as deep as nurseries are: it is logged already
         return Ending("cancelled", f"{by or 'another task'} failed", by)
     return Ending("cancelled", error.reason or {"explicit": "no reason given"}.get(error.source, error.source), by)

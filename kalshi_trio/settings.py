@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -151,15 +152,15 @@ def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     origin: dict[str, str] = {}
     merged: dict[str, Any] = {}
-    sources: list[tuple[str, Callable[[], dict[str, Any]]]] = [
-        ("flag", lambda: InitSettingsSource(Settings, init_kwargs=given)()),
-        ("environment", lambda: EnvSettingsSource(Settings)()),
-        (".env", lambda: DotEnvSettingsSource(Settings)()),
-        (TOML, _toml),
+    sources: list[tuple[str, Callable[[], PydanticBaseSettingsSource]]] = [
+        ("flag", partial(InitSettingsSource, Settings, init_kwargs=given)),
+        ("environment", partial(EnvSettingsSource, Settings)),
+        (".env", partial(DotEnvSettingsSource, Settings)),
+        (TOML, partial(_OurFile, Settings, Path(TOML))),
     ]
-    for where, read in sources:
+    for where, source in sources:
         try:
-            values = read()
+            values = source()()
         except (SettingsError, ValueError, OSError) as error:
             raise ConfigError(f"Settings of {where} cannot be read: {error}") from error
         for name in Settings.model_fields:
@@ -173,15 +174,16 @@ def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[
     return settings, {name: origin.get(name, "default") for name in Settings.model_fields}
 
 
-def _toml() -> dict[str, Any]:
-    """The file is ours alone: what stands in it and is no setting would be a mistake that nobody sees."""
-    read = TomlConfigSettingsSource(Settings, Path(TOML))()
-    values = {name.lower(): value for name, value in read.items()}
-    for name in values:
-        if name not in Settings.model_fields and name != "market_tickers":
-            close = get_close_matches(name, Settings.model_fields, 1)
-            raise ValueError(f"it has no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
-    return values
+class _OurFile(TomlConfigSettingsSource):
+    """A file that is ours alone: what stands in it and is no setting is a mistake that nobody would see."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name.lower(): value for name, value in super().__call__().items()}
+        for name in values:
+            if name not in Settings.model_fields and name != "market_tickers":
+                close = get_close_matches(name, Settings.model_fields, 1)
+                raise ValueError(f"it has no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
+        return values
 
 
 def _found(values: Mapping[str, Any], name: str) -> object:
