@@ -81,7 +81,7 @@ def demo(context: click.Context, /, speed: str, recording: Path | None, **flags:
 def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
     """Show the settings in force and where each came from; secrets are masked."""
     settings, origin = chosen(context, flags)
-    shown = settings.shown()
+    shown = settings.in_force()
     if as_json:
         click.echo(
             json.dumps({name: {"value": value, "from": origin[name]} for name, value in shown.items()}, indent=1)

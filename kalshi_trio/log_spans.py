@@ -7,6 +7,7 @@ Lines: `<<< NAME completed in 8.64s`, `!!! NAME FAILED after 8.64s: ValueError: 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,13 +16,18 @@ from typing import Literal, NamedTuple
 import trio
 
 Outcome = Literal["finished", "cancelled", "failed"]
+_TASK = re.compile(r"<Task ['\"](.+)['\"] at 0x")
+"""How Trio tells which task cancelled: its name, that of a function with its module unless it was given one."""
 
 _told: deque[BaseException] = deque(maxlen=64)
 """Errors that were logged with their traceback already, on their way up through several spans."""
 
 
 class Ending(NamedTuple):
-    """How something ended. `detail` says why it was cancelled or with which error it failed; `by`: who cancelled it."""
+    """How something ended. `detail` says why it was cancelled or with which error it failed.
+
+    `by` is the name of the task that cancelled it, empty if nobody knows (a deadline has none).
+    """
 
     outcome: Outcome
     detail: str = ""
@@ -96,5 +102,10 @@ def _named(error: BaseException) -> str:
 def _cancelled(error: BaseException) -> Ending:
     if not isinstance(error, trio.Cancelled):
         return Ending("cancelled", _named(error))
-    source = {"nursery": "another task failed", "explicit": "no reason given"}.get(error.source, error.source)
-    return Ending("cancelled", error.reason or source, error.source_task or "")
+    found = _TASK.match(error.source_task or "")
+    by = found[1].rpartition(".")[2] if found else ""
+    if (
+        error.source == "nursery"
+    ):  # Trio's own text nests the failure's repr as deep as nurseries are: it is logged already
+        return Ending("cancelled", f"{by or 'another task'} failed", by)
+    return Ending("cancelled", error.reason or {"explicit": "no reason given"}.get(error.source, error.source), by)

@@ -22,7 +22,7 @@ from kalshi_trio.journal.checkpoints import Checkpoint
 from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.reader import Reader
 from kalshi_trio.journal.writer import Journal
-from kalshi_trio.logging_config import get_logger
+from kalshi_trio.logging_config import get_logger, open_session_log
 from kalshi_trio.observe.delta_log import DeltaLog
 from kalshi_trio.observe.lateness import Lateness
 from kalshi_trio.observe.stats import SinkStats, Stats
@@ -64,6 +64,8 @@ class Pipeline:
     """Sessions that some sink does not hold to their end yet: they are stored first, the oldest first."""
     sealer: Sealer
     lateness: Lateness
+    begin: Callable[[], None]
+    """Blocking: makes the session's folder, once the sinks have not refused."""
     stored: set[tuple[str, str]] = field(default_factory=set)
     """Which older session is whole in which sink by now."""
     _door: Door = field(default_factory=Door)
@@ -89,6 +91,7 @@ class Pipeline:
                 async with trio.open_nursery() as sinks:
                     for sink in self.sinks:
                         await start(sinks, f"{sink.store.name} writer", self._store, sink, live)
+                    await self._door.run(self.begin)
                     async with trio.open_nursery() as builders:
                         shown = (delta_log.offer, self.lateness.rows)
                         told = (partial(self._report, ends_in), self._keep)
@@ -171,3 +174,5 @@ class Pipeline:
             await trio.sleep(1)
             look(self.builder, self.stats.builder, SHOWN_MARKETS)
             self.stats.lateness_ms = self.lateness.summary()
+            if opened := open_session_log():
+                self.stats.errors, self.stats.warnings = opened.counts

@@ -135,8 +135,7 @@ class _Run:
             names = [name_of(sink.store) for sink in self._sinks]
             older = await Door().run(left_behind, settings.data_dir, names)
             self._say_start(older)
-            await Door().run(self._begin)
-            sealer = Sealer(self._name.folder, self._manifest)
+            sealer = Sealer(self._name.folder, self._manifest())
             for one in older:
                 if one.unsealed:
                     session.start_soon(session.nursery, f"seal {one.session}", seal_dead, one, Door())
@@ -144,7 +143,8 @@ class _Run:
                 session.start_soon(session.nursery, "time limit", self._limit, session, settings.seconds)
             log.info("Initialized WebSocket client and sinks")
             parts = (session, self._journal, self._builder, self._recording.stats, self._sinks)
-            pipeline = Pipeline(*parts, [source_of(one) for one in older], sealer, self._lateness)
+            begin = partial(self._begin, sealer.manifest)
+            pipeline = Pipeline(*parts, [source_of(one) for one in older], sealer, self._lateness, begin)
             try:
                 await pipeline.run(partial(self._feed, session), partial(self._end, session))
             finally:
@@ -182,15 +182,20 @@ class _Run:
             log.warning("Session %s died at frame %d: its hole is recorded", died[-1].session, died[-1].last)
         self._append(event)
 
-    def _begin(self) -> None:
-        """The folder and the manifest, still open."""
-        settings, name, source = self._settings, self._name, self._recording.source
-        started, folder = time_text(self._recording.stats.started_ns), name.folder
+    def _manifest(self) -> Manifest:
+        """What is known of the session at its start."""
+        settings, name = self._settings, self._name
+        started = time_text(self._recording.stats.started_ns)
+        manifest = Manifest(name.session, name.folder.name, self._recording.source, __version__, started)
+        manifest.markets, manifest.settings = list(settings.markets), settings.shown()
+        return manifest
+
+    def _begin(self, manifest: Manifest) -> None:
+        """Blocking: the folder and the manifest, still open; once nothing can keep the recording from starting."""
+        folder = self._name.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._manifest = Manifest(name.session, folder.name, source, __version__, started)
-        self._manifest.markets, self._manifest.settings = list(settings.markets), settings.shown()
         checkpoints.save(folder, checkpoints.Checkpoint(1, 1, self._builder.dump(), 0))
-        manifests.write(folder / "manifest.json", self._manifest)
+        manifests.write(folder / "manifest.json", manifest)
 
     def _append(self, event: Mapping[str, object]) -> None:
         self._journal.append("session", 0, time.time_ns(), time.monotonic_ns(), [json.dumps(event).encode()])

@@ -41,7 +41,7 @@ class Entry:
     detail: str = ""
     """Why it was cancelled, or with which error it failed."""
     by: str = ""
-    """Which task cancelled it, as Trio names it."""
+    """The name of the task that cancelled it."""
     service: bool = False
     """Nobody waits for it: it is cancelled at the session's end."""
 

@@ -6,7 +6,9 @@ One frozen object, read by pydantic-settings. A mistake is a ConfigError that na
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -89,6 +91,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{ticker[:60]!r} is no market ticker")
         return markets
 
+    @field_validator("kalshi_ws_url")
+    @classmethod
+    def _websocket(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and not (parts.scheme in ("ws", "wss") and parts.hostname and url.isascii() and url.isprintable()):
+            raise ValueError("write wss://host[:port]/path, or ws:// for an exchange on this machine")
+        return url
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
@@ -125,6 +135,15 @@ class Settings(BaseSettings):
         """All settings as plain values, secrets masked: for people, manifests and rows."""
         return {name: _shown(getattr(self, name)) for name in type(self).model_fields}
 
+    def in_force(self) -> dict[str, Any]:
+        """As `shown`, with what stands in for an address or a folder that was not given."""
+        stand_ins = {
+            "kalshi_ws_url": self.ws_url,
+            "kalshi_rest_url": self.rest_url,
+            "parquet_dir": self.parquet_folder,
+        }
+        return self.shown() | {name: _shown(value) for name, value in stand_ins.items()}
+
 
 def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[Settings, dict[str, str]]:
     """The settings in force and where each came from; ConfigError says what is wrong with which.
@@ -134,16 +153,17 @@ def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     origin: dict[str, str] = {}
     merged: dict[str, Any] = {}
-    try:
-        sources = [
-            ("flag", InitSettingsSource(Settings, init_kwargs=given)()),
-            ("environment", EnvSettingsSource(Settings)()),
-            (".env", DotEnvSettingsSource(Settings)()),
-            (TOML, TomlConfigSettingsSource(Settings, Path(TOML))()),
-        ]
-    except (SettingsError, ValueError, OSError) as error:
-        raise ConfigError(f"Settings cannot be read: {error}") from error
-    for where, values in sources:
+    sources: list[tuple[str, Callable[[], PydanticBaseSettingsSource]]] = [
+        ("flag", partial(InitSettingsSource, Settings, init_kwargs=given)),
+        ("environment", partial(EnvSettingsSource, Settings)),
+        (".env", partial(DotEnvSettingsSource, Settings)),
+        (TOML, partial(_OurFile, Settings, Path(TOML))),
+    ]
+    for where, source in sources:
+        try:
+            values = source()()
+        except (SettingsError, ValueError, OSError) as error:
+            raise ConfigError(f"Settings of {where} cannot be read: {error}") from error
         for name in Settings.model_fields:
             found = _found(values, name)
             if found is not None and name not in merged and not (where != "flag" and name in ignore):
@@ -153,6 +173,18 @@ def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[
     except ValidationError as error:
         raise ConfigError(_said(error, origin)) from None
     return settings, {name: origin.get(name, "default") for name in Settings.model_fields}
+
+
+class _OurFile(TomlConfigSettingsSource):
+    """A file that is ours alone: what stands in it and is no setting is a mistake that nobody would see."""
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name.lower(): value for name, value in super().__call__().items()}
+        for name in values:
+            if name not in Settings.model_fields and name != "market_tickers":
+                close = get_close_matches(name, Settings.model_fields, 1)
+                raise ValueError(f"it has no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
+        return values
 
 
 def _found(values: Mapping[str, Any], name: str) -> object:
@@ -165,8 +197,9 @@ def _said(error: ValidationError, origin: Mapping[str, str]) -> str:
     lines = []
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else "?"
-        value = "…" if "password" in name else f"{str(problem.get('input'))[:80]!r}"
-        lines.append(f"{name.upper()} (from {origin.get(name, 'default')}) is {value}: {problem['msg']}")
+        value = "…" if "password" in name else f"{masked(str(problem.get('input')))[:80]!r}"
+        wrong = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name.upper()} (from {origin.get(name, 'default')}) is {value}: {wrong}")
     return "; ".join(lines)
 
 

@@ -12,6 +12,7 @@ import pytest
 from recorded_child import __file__ as child
 from stores import parquet
 
+from kalshi_trio.journal.folder import DataLock
 from kalshi_trio.journal.manifest import Manifest, read
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +84,26 @@ def test_a_log_folder_that_cannot_be_made_is_said_and_the_recording_goes_on(tmp_
     done = run(tmp_path, "demo", "--seconds", "2", "--log-dir", "file/logs")
 
     refused(done, 0, "Cannot write log files", "Tally:")
+
+
+def test_a_data_folder_that_another_recorder_holds(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with DataLock(tmp_path / "data") as lock:
+        lock.announce({})
+        refused(run(tmp_path, "demo", "--data-dir", "data"), 75, f"in use by another recorder (pid {os.getpid()})")
+
+
+def test_a_table_of_somebody_else_is_left_alone_and_no_session_begins(tmp_path: Path) -> None:
+    database = tmp_path / "data" / "clickhouse"
+    table = "kalshi.deltas (theirs Int32) ENGINE = MergeTree ORDER BY theirs"
+    engine = "import clickhouse_connect as c; c = c.get_client(interface='chdb', path={!r}); "
+    do = engine + "c.command('CREATE DATABASE kalshi'); c.command('CREATE TABLE {}'); c.close()"
+    subprocess.run([sys.executable, "-c", do.format(str(database), table)], check=True, timeout=60)  # noqa: S603
+
+    done = run(tmp_path, "demo", "--data-dir", "data")
+
+    refused(done, 78, "kalshi.deltas", "left alone", "CLICKHOUSE_DATABASE")
+    assert not (tmp_path / "data" / "sessions").exists()
 
 
 def test_a_password_is_masked_wherever_settings_are_shown(tmp_path: Path) -> None:

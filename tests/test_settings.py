@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,23 @@ def test_markets_are_split_at_commas_and_named_once(name: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("FRAMES", "0"), ("KALSHI_ENV", "moon"), ("MARKETS", "a b"), ("SECONDS", "x")]
+    ("name", "value"),
+    [
+        ("FRAMES", "0"),
+        ("KALSHI_ENV", "moon"),
+        ("MARKETS", "a b"),
+        ("SECONDS", "x"),
+        ("KALSHI_WS_URL", "https://example.org/"),
+        ("KALSHI_WS_URL", "wss:///nowhere"),
+        ("KALSHI_WS_URL", "wss://[half"),
+    ],
 )
 def test_a_mistake_names_the_setting_its_source_and_its_value(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(ConfigError, match=rf"{name} \(from environment\) is .*{value}"):
+    with pytest.raises(ConfigError, match=rf"{name} \(from environment\) is .*{re.escape(value)}"):
         load({})
 
 
@@ -65,12 +75,38 @@ def test_the_endpoint_is_that_of_the_chosen_exchange_unless_it_is_given() -> Non
     assert load({"kalshi_ws_url": "ws://127.0.0.1:1/x"})[0].ws_url == "ws://127.0.0.1:1/x"
 
 
+def test_a_word_in_our_own_file_that_is_no_setting_is_a_mistake() -> None:
+    Path("kalshi_trio.toml").write_text("batch_row = 1\n")
+
+    with pytest.raises(ConfigError, match=r"kalshi_trio\.toml .*'batch_row'; did you mean batch_rows\?"):
+        load({})
+
+
+def test_names_in_our_own_file_may_be_written_as_in_the_environment() -> None:
+    Path("kalshi_trio.toml").write_text('MARKETS = ["A", "B"]\nBATCH_ROWS = 3\n')
+
+    settings, _ = load({})
+
+    assert (settings.markets, settings.batch_rows) == (("A", "B"), 3)
+
+
+@pytest.mark.parametrize("file", [".env", "kalshi_trio.toml"])
+def test_a_file_that_cannot_be_read_is_named(file: str) -> None:
+    Path(file).write_bytes(b"\xff\xfe = [")
+
+    with pytest.raises(ConfigError, match=rf"Settings of {file} cannot be read"):
+        load({})
+
+
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "sesame")
     monkeypatch.setenv("CLICKHOUSE_URL", "https://me:sesame@example.org:8443/x")
     settings, _ = load({})
 
     assert "sesame" not in repr(settings.clickhouse_password) + json.dumps(settings.shown())
+    with pytest.raises(ConfigError) as mistake:
+        load({"kalshi_ws_url": "https://me:sesame@example.org/"})
+    assert "sesame" not in str(mistake.value)
     assert masked("https://me:sesame@example.org:8443/x") == "https://me:********@example.org:8443/x"
 
 
@@ -90,6 +126,14 @@ def test_config_shows_what_is_in_force_and_from_where(monkeypatch: pytest.Monkey
     assert values["frames"] == {"value": 7, "from": "environment"}
     assert values["seconds"] == {"value": 2.0, "from": "flag"}
     assert set(values) == set(Settings.model_fields)
+
+
+def test_config_shows_addresses_and_folders_in_force() -> None:
+    shown = json.loads(CliRunner().invoke(cli, ["config", "--json", "--kalshi-env", "demo", "--data-dir", "d"]).output)
+
+    assert shown["kalshi_ws_url"] == {"value": HOSTS["demo"][0], "from": "default"}
+    assert shown["kalshi_rest_url"] == {"value": HOSTS["demo"][1], "from": "default"}
+    assert shown["parquet_dir"] == {"value": "d/parquet", "from": "default"}
 
 
 def test_flags_count_before_and_behind_the_commands_name() -> None:

@@ -40,7 +40,7 @@ def some_ending() -> Ending:
     report: Report = {"parquet": dict(tables), "clickhouse": dict(tables)}
     diary = [
         Entry("recorder", 0, 3600.38, "finished"),
-        Entry("live view", 0, 3600.1, "cancelled", "the session is over"),
+        Entry("live view", 0, 3600.1, "cancelled", "the session is over", "record"),
     ]
     return Ending(manifest, report, 3600.38, diary, {"journal": f"data/sessions/{name}"})
 
@@ -73,7 +73,7 @@ def test_a_sink_that_is_switched_off_is_not_in_the_tally() -> None:
         "all                        100,391       100,391       100,391",
         "exchange to receive        1.25       9.50   1,040.00",
         "clock skew and shortest way, together: -0.75 ms",
-        "live view                1h 00m  cancelled: the session is over",
+        "live view                1h 00m  cancelled by record: the session is over",
         "journal  data/sessions/SESSION_20261124_050102",
     ],
 )

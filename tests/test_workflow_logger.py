@@ -163,14 +163,13 @@ def test_a_level_that_does_not_exist_is_an_error() -> None:
 
 
 async def test_why_a_task_was_cancelled_by_deadline_or_by_a_failing_sibling() -> None:
-    seen: list[tuple[str, str]] = []
+    seen: list[tuple[str, str, str]] = []
 
     async def victim() -> None:
         try:
             await trio.sleep_forever()
         except trio.Cancelled as error:
-            how = ending(error)
-            seen.append((how.outcome, how.detail))
+            seen.append(ending(error))
             raise
 
     async def culprit() -> None:
@@ -184,7 +183,7 @@ async def test_why_a_task_was_cancelled_by_deadline_or_by_a_failing_sibling() ->
             nursery.start_soon(victim)
             nursery.start_soon(culprit)
 
-    assert seen == [("cancelled", "deadline"), ("cancelled", "child task raised exception KeyError('x')")]
+    assert seen == [("cancelled", "deadline", ""), ("cancelled", "culprit failed", "culprit")]
 
 
 def test_how_things_end() -> None:

@@ -120,7 +120,8 @@ def _tasks(diary: Sequence[Entry]) -> RenderableType | None:
     table = _table("tasks", "took")
     table.add_column("outcome", no_wrap=True, overflow="ellipsis", header_style="cyan")
     for entry in diary:
-        outcome = entry.outcome + (f": {escape(entry.detail)}" if entry.detail else "")
+        by = f" by {escape(entry.by)}" if entry.by else ""
+        outcome = entry.outcome + by + (f": {escape(entry.detail)}" if entry.detail else "")
         style = {"failed": "red"}.get(entry.outcome, "default")
         table.add_row(Text(escape(entry.name)), figures.span(entry.seconds), Text(outcome, style))
     return table
