@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -127,7 +128,8 @@ SNAPSHOT = (
 def played(folder: Path, *frames: str, faults: str = "{}") -> tuple[Manifest, Path]:
     """Records these frames after a snapshot of market A; `faults`: of the exchange, by number of frame."""
     lines = folder / "lines.jsonl"
-    lines.write_text("\n".join((SNAPSHOT, *frames)) + "\n")
+    exact = [{"conn": 1, "base64": base64.b64encode(frame.encode()).decode()} for frame in (SNAPSHOT, *frames)]
+    lines.write_text("".join(json.dumps(line) + "\n" for line in exact))
     done = subprocess.run(  # noqa: S603  our own
         [sys.executable, child, lines, folder / "data", faults], capture_output=True, text=True, timeout=60, check=False
     )
