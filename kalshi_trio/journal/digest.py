@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kalshi_trio.protocol.columns import units
 from kalshi_trio.protocol.schema import ROW_SCHEMAS
 
 Digests = dict[str, tuple[int, str]]
@@ -86,8 +87,7 @@ def _values(values: pa.Array, kind: pa.DataType) -> Any:
         offsets = np.frombuffer(buffers[1], "<i4", len(joined) + 1, joined.offset * 4)
         return memoryview(buffers[2] or b"")[int(offsets[0]) : int(offsets[-1])]
     if pa.types.is_decimal(kind):
-        halves = np.frombuffer(values.buffers()[1], "<i8", 2 * len(values), values.offset * 16)
-        return _zeroed(halves[::2], values)
+        return _zeroed(units(values), values)
     if pa.types.is_boolean(kind):
         return np.asarray(pc.fill_null(values, pa.scalar(value=False))).astype("u1")
     width = kind.bit_width // 8

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kalshi_trio.log_lines import escape
+from kalshi_trio.protocol.columns import units
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, RowBatch
 
 Around = Callable[[int], tuple[str, str]]
@@ -97,12 +98,9 @@ def _count(table: pa.Table, name: str) -> pa.Array:
 
 
 def _price_e4(table: pa.Table) -> pa.Array:
-    """The decimal's own unit: its lower halves, as they lie in the buffer."""
+    """In the decimal's own unit."""
     column = _array(table, "price")
-    if not len(column):
-        return pa.array([], pa.string())
-    halves = np.frombuffer(column.buffers()[1], "<i8")[2 * column.offset : 2 * (column.offset + len(column)) : 2]
-    return pc.cast(pa.array(np.ascontiguousarray(halves)), pa.string())
+    return pc.cast(pa.array(np.ascontiguousarray(units(column))), pa.string())
 
 
 def _frames(table: pa.Table) -> npt.NDArray[np.uint64]:

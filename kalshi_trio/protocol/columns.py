@@ -133,6 +133,14 @@ def _column(field: pa.Field, values: npt.NDArray[Any], texts: pa.Array, lists: p
     return pa.Array.from_buffers(kind, len(values), [missing, pa.py_buffer(plain)])
 
 
+def units(decimals: pa.Array) -> npt.NDArray[np.int64]:
+    """Decimals as integers in their own unit, as they lie in the buffer: the lower half of each. Undefined for nulls."""
+    if not len(decimals):
+        return np.zeros(0, "<i8")  # it may have no buffer
+    halves = np.frombuffer(decimals.buffers()[1], "<i8", 2 * len(decimals), 16 * decimals.offset)
+    return halves[::2]
+
+
 def _bitmap(values: npt.NDArray[Any]) -> pa.Buffer | None:
     there = values != NULL
     return None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))

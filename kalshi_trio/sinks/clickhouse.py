@@ -151,7 +151,7 @@ class ClickHouseStore:
             "SELECT table, name, type FROM system.columns WHERE database = {database:String}", name
         ).result_rows
         found = {table: {column: kind for of, column, kind in columns if of == table} for table, _, _ in tables}
-        statements = create_statements(self._database)
+        statements = create_statements(self._database, embedded=not self._place.remote)
         for table, engine, partition_key in tables:
             if table in statements:
                 check(self._database, table, found[table], engine, partition_key)

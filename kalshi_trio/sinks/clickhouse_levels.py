@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kalshi_trio.protocol.columns import units
 from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.sinks.batch import beyond, frames_of
 from kalshi_trio.sinks.clickhouse_schema import LEVELS_SCHEMA
@@ -33,7 +34,8 @@ class LevelState:
 def level_rows(batch: RowBatch, after: dict[str, int], state: LevelState) -> tuple[pa.Table, LevelState]:
     """The rows for `latest_levels` that the batch's valid deltas and snapshots make, in order, and the state then.
 
-    Rows that the table holds already may be made again: what comes last in time always has the highest version.
+    Of the changes of one level only the newest is a row: the engine would drop the others at the insert. Rows that the
+    table holds already may be made again: what comes last in time always has the highest version.
     """
     done = min(after.get("deltas", 0), after.get("snapshots", 0))
     rows = _book_rows(batch, done)
@@ -50,6 +52,7 @@ def level_rows(batch: RowBatch, after: dict[str, int], state: LevelState) -> tup
         [*columns, pa.array(bases.astype(np.uint64)), pa.array(versions.astype(np.uint64))], schema=LEVELS_SCHEMA
     )
     known[codes] = bases  # the last row of a market decides, since numpy assigns in order
+    table = table.take(_newest(codes, table))
     return table, LevelState(int(versions[-1]), state.bases | dict(zip(names, known.tolist(), strict=True)))
 
 
@@ -100,3 +103,13 @@ def _bases(codes: npt.NDArray[np.int32], snapshot: npt.NDArray[np.bool_], versio
     bases = np.empty_like(versions)
     bases[order] = values[last_set]
     return bases
+
+
+def _newest(codes: npt.NDArray[np.int32], levels: pa.Table) -> npt.NDArray[np.int64]:
+    """The place of each level's last row: a busy batch has some ten rows a level, of which nine need not be written."""
+    side = levels.column("side").combine_chunks().dictionary_encode().indices.to_numpy()
+    price = units(levels.column("price").combine_chunks())
+    level = pa.array(codes.astype(np.int64) << 32 | price << 2 | side).dictionary_encode()
+    newest = np.zeros(len(level.dictionary), np.int64)
+    newest[level.indices.to_numpy()] = np.arange(len(level))
+    return np.sort(newest)
