@@ -36,9 +36,7 @@ class Sealer:
 
     def begun(self, state: State) -> None:
         """What the session's first record says of it."""
-        manifest = self.manifest
-        manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
-        manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
+        introduce(self.manifest, state)
 
     def segment(self, end: SegmentEnd, rows: Digests, *, more: bool) -> None:
         """The builder has been through a segment: what was made of it, and, if more follow, the next one's checkpoint."""
@@ -75,22 +73,35 @@ class Sealer:
         for file in files:
             if all(segment.file != file.file for segment in self.manifest.segments):
                 self._enter(file)
-        manifest, tally = self.manifest, state.tally
-        manifest.ended = time_text(state.last_ns)
-        manifest.verdict = verdict
-        manifest.tally = TallyReport(
-            *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
-            tally.by_type,
-            {table: Rows(self._made[table], session_digest(self._digests[table])) for table in sorted(self._made)},
-        )
-        manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
-        manifest.coverage = {ticker: _coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
-        manifest.fields = state.census.counts()
-        manifest.lateness_ms = lateness
-        manifests.seal(self.folder, manifest)
+        rows = {table: Rows(made, session_digest(self._digests[table])) for table, made in sorted(self._made.items())}
+        conclude(self.manifest, state, verdict, rows)
+        self.manifest.lateness_ms = lateness
+        manifests.seal(self.folder, self.manifest)
 
 
-def _coverage(state: State, ticker: str) -> Coverage:
+def introduce(manifest: Manifest, state: State) -> None:
+    """What the session's first record says of it, into its manifest."""
+    manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
+    manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
+
+
+def conclude(manifest: Manifest, state: State, verdict: Verdict, rows: dict[str, Rows]) -> None:
+    """What all of its records come to, into its manifest; `rows` of the whole session."""
+    tally = state.tally
+    manifest.ended = time_text(state.last_ns)
+    manifest.verdict = verdict
+    manifest.tally = TallyReport(
+        *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
+        tally.by_type,
+        rows,
+    )
+    manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
+    manifest.coverage = {ticker: coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
+    manifest.fields = state.census.counts()
+
+
+def coverage(state: State, ticker: str) -> Coverage:
+    """When a market's book was whole and in sequence, so far."""
     market = state.markets.get(ticker)
     spans = list(market.spans) if market else []
     if market and market.valid:

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parent.parent / "kalshi_trio"
 FILES = sorted(ROOT.rglob("*.py"))
 
 LOGGING = {"logging_config", "workflow_logger", *(path.stem for path in ROOT.glob("log_*.py"))}
-BASE = {"errors", "protocol", "thread", *LOGGING}
+BASE = {"errors", "own_hash", "protocol", "thread", *LOGGING}
 MAY: dict[str, set[str]] = {
     "errors": set(),
+    "own_hash": set(),
     "protocol": {"errors"},
     "thread": set(),
     **{name: {"errors", *LOGGING} for name in LOGGING},
