@@ -102,7 +102,7 @@ class Fold:
                 self._save(Checkpoint(frames.segment, records.last + 1, blob, latest, inside=True))
 
     def resume(self, checkpoint: bytes) -> None:
-        """Goes on from there instead: between two segments, where what came before is lost."""
+        """Goes on from there instead, where what came before is lost. A segment under way gets no true digest by it."""
         self.builder = Builder(self.builder.state.session, checkpoint)
         self._before = self.builder.state.tally.by_type
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,12 @@ from kalshi_trio.journal.digest import Digests, session_digest
 from kalshi_trio.journal.disk import rewrite
 from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, Segment, TallyReport, Verdict
 from kalshi_trio.journal.segment import Closed
+from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.builder import SegmentEnd
 from kalshi_trio.protocol.state import State
+from kalshi_trio.session_readme import write_readme
+
+log = get_logger(__name__)
 
 
 def time_text(ns: int) -> str:
@@ -27,9 +32,11 @@ def time_text(ns: int) -> str:
 class Sealer:
     """Keeps one session's manifest. All calls block (files) and come one at a time."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, stored: Mapping[str, object] | None = None) -> None:
+        """`stored`: the settings that say where its rows go; the manifest's own unless given."""
         self.folder = folder
         self.manifest = manifest
+        self._stored = stored
         self._reports: dict[tuple[int, int], tuple[SegmentEnd, Digests]] = {}
         self._digests: dict[str, list[str]] = {}
         self._made: dict[str, int] = {}
@@ -69,7 +76,7 @@ class Sealer:
     def finish(
         self, state: State, verdict: Verdict, files: list[Closed], lateness: dict[str, dict[str, float]]
     ) -> None:
-        """Seals the manifest. `files` are those that are not entered yet, sealed as they stand."""
+        """Seals the manifest and describes the folder. `files` are those not entered yet, sealed as they stand."""
         for file in files:
             if all(segment.file != file.file for segment in self.manifest.segments):
                 self._enter(file)
@@ -77,6 +84,14 @@ class Sealer:
         conclude(self.manifest, state, verdict, rows)
         self.manifest.lateness_ms = lateness
         manifests.seal(self.folder, self.manifest)
+        self._describe()
+
+    def _describe(self) -> None:
+        """README.md; the session is sealed without it."""
+        try:
+            write_readme(self.folder, self.manifest, self.manifest.settings if self._stored is None else self._stored)
+        except OSError as error:
+            log.warning("No README.md in %s: %s", self.folder, error)
 
 
 def introduce(manifest: Manifest, state: State) -> None:

@@ -29,14 +29,14 @@ async def verify(settings: Settings, console: Terminal, name: str) -> Report:
             total = sum(SessionCheck(folder, []).records for folder in what.folders)
             with (
                 progress("Verifying records", total or None, console) as advance,
-                closing(_steps(what, report, pid)) as steps,
+                closing(steps(what, report, pid)) as steps,
             ):
                 await all_of(steps, session, advance)
     report.close()
     return report
 
 
-def _steps(what: Scope, report: Report, pid: int | None) -> Generator[int, None, None]:
+def steps(what: Scope, report: Report, pid: int | None) -> Generator[int, None, None]:
     """How many records are done, after some thousand each time."""
     done = 0
     with sources(what.settings, report, pid) as found:

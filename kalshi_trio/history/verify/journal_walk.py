@@ -1,7 +1,7 @@
 """A session's journal folded once more, piece by piece, each with the rows that it makes: the truth to hold others to.
 
 Behind records that are lost the fold knows nothing of the books any more. It goes on from the next checkpoint that is
-whole, and until there its pieces are not `sure`: only the digests in the seal can say what the rows were.
+whole, and until there nobody is sure of its rows: only the digests in the seal can say what they were.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Walk:
         self._after, self._through = after, through
         self._fold = Fold(session, self._segment_end)
         self._segment = 0
-        self._sure = True
+        self._sure = self._segment_sure = True
         self._ended: list[Ended] = []
         self._lost: list[tuple[Finding, Watch, dict[tuple[int, int], str]]] = []
         self.sequences = Sequences()
@@ -90,7 +90,8 @@ class Walk:
                 break  # nobody has said how many records there are
             if found.segment != self._segment:
                 yield from self._next_segment(found)
-            yield self._take(found)
+            for part in self._parts(found):
+                yield self._take(part)
         self._fold.end()
         yield from self._ended
         self._tell()
@@ -102,6 +103,24 @@ class Walk:
         self._segment = found.segment
         first = found.records[0].first if isinstance(found, Frames) else found.first
         self._resume_at(first)
+        self._segment_sure = self._sure
+
+    def _parts(self, found: Frames | Hole) -> Iterator[Frames | Hole]:
+        """The same, cut at the first checkpoint inside that can make the rows sure again."""
+        if self._sure or isinstance(found, Hole):
+            yield found
+            return
+        first, last = found.records[0].first, found.records[-1].last
+        near = checkpoints.nearest(self._folder, last - 1)
+        if near is None or near.first <= first:
+            yield found
+            return
+        yield Frames(
+            found.segment, [cut(run, first - 1, near.first - 1) for run in found.records if run.first < near.first]
+        )
+        self._fold.resume(near.blob)
+        self._sure = True
+        yield Frames(found.segment, [cut(run, near.first - 1, last) for run in found.records if run.last >= near.first])
 
     def _resume_at(self, first: int) -> None:
         """Holds the checkpoint at a segment's beginning against the state, or begins there where that is not known."""
@@ -162,11 +181,11 @@ class Walk:
         finding = Finding("damage", "journal", file, why, (found.first, found.last), markets=markets)
         self.findings.append(finding)
         self._lost.append((finding, self.sequences.hole(), channels))
-        self._sure = False
+        self._sure = self._segment_sure = False
         return finding
 
     def _segment_end(self, end: SegmentEnd, rows: Digests) -> None:
-        self._ended.append(Ended(end.segment, end.first, end.last, end.by_type, rows, self._sure))
+        self._ended.append(Ended(end.segment, end.first, end.last, end.by_type, rows, self._segment_sure))
 
     def _tell(self) -> None:
         """Which numbers were lost is known when those behind have come."""
@@ -175,3 +194,9 @@ class Walk:
                 Lost(lost.connection, lost.sid, lost.first, lost.last, channels.get((lost.connection, lost.sid), ""))
                 for lost in watch.lost()
             ]
+
+
+def cut(run: Records, after: int, through: int) -> Records:
+    """The records behind `after` and up to `through` of a run that has some."""
+    first = max(run.first, after + 1)
+    return run._replace(first=first, data=run.data[first - run.first : through + 1 - run.first])

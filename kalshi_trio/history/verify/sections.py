@@ -81,7 +81,8 @@ def head(one: SessionReport) -> str:
     """The session in a line."""
     tally = ", ".join(f"{name} {count:,}" for name, count in one.tally.items())
     retired = f", segments {', '.join(map(str, one.retired))} retired" if one.retired else ""
-    return f"{one.name} ({one.session}), {one.verdict}: {one.records:,} records in {one.segments} segments{retired}; {tally}"
+    count = f"{one.segments} segment{'' if one.segments == 1 else 's'}"
+    return f"{one.name} ({one.session}), {one.verdict}: {one.records:,} records in {count}{retired}; {tally}"
 
 
 def verdict(one: SessionReport) -> str:
