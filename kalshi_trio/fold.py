@@ -101,6 +101,11 @@ class Fold:
                 latest = self.builder.state.latest_ns
                 self._save(Checkpoint(frames.segment, records.last + 1, blob, latest, inside=True))
 
+    def resume(self, checkpoint: bytes) -> None:
+        """Goes on from there instead, where what came before is lost. A segment under way gets no true digest by it."""
+        self.builder = Builder(self.builder.state.session, checkpoint)
+        self._before = self.builder.state.tally.by_type
+
     def end(self) -> None:
         """The segment under way is over, or the session is."""
         last = self.builder.state.frame

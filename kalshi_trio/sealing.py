@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,12 @@ from kalshi_trio.journal.digest import Digests, session_digest
 from kalshi_trio.journal.disk import rewrite
 from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, Segment, TallyReport, Verdict
 from kalshi_trio.journal.segment import Closed
+from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.builder import SegmentEnd
 from kalshi_trio.protocol.state import State
+from kalshi_trio.session_readme import write_readme
+
+log = get_logger(__name__)
 
 
 def time_text(ns: int) -> str:
@@ -27,18 +32,18 @@ def time_text(ns: int) -> str:
 class Sealer:
     """Keeps one session's manifest. All calls block (files) and come one at a time."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, stored: Mapping[str, object] | None = None) -> None:
+        """`stored`: the settings that say where its rows go; the manifest's own unless given."""
         self.folder = folder
         self.manifest = manifest
+        self._stored = stored
         self._reports: dict[tuple[int, int], tuple[SegmentEnd, Digests]] = {}
         self._digests: dict[str, list[str]] = {}
         self._made: dict[str, int] = {}
 
     def begun(self, state: State) -> None:
         """What the session's first record says of it."""
-        manifest = self.manifest
-        manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
-        manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
+        introduce(self.manifest, state)
 
     def segment(self, end: SegmentEnd, rows: Digests, *, more: bool) -> None:
         """The builder has been through a segment: what was made of it, and, if more follow, the next one's checkpoint."""
@@ -71,26 +76,47 @@ class Sealer:
     def finish(
         self, state: State, verdict: Verdict, files: list[Closed], lateness: dict[str, dict[str, float]]
     ) -> None:
-        """Seals the manifest. `files` are those that are not entered yet, sealed as they stand."""
+        """Seals the manifest and describes the folder. `files` are those not entered yet, sealed as they stand."""
         for file in files:
             if all(segment.file != file.file for segment in self.manifest.segments):
                 self._enter(file)
-        manifest, tally = self.manifest, state.tally
-        manifest.ended = time_text(state.last_ns)
-        manifest.verdict = verdict
-        manifest.tally = TallyReport(
-            *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
-            tally.by_type,
-            {table: Rows(self._made[table], session_digest(self._digests[table])) for table in sorted(self._made)},
-        )
-        manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
-        manifest.coverage = {ticker: _coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
-        manifest.fields = state.census.counts()
-        manifest.lateness_ms = lateness
-        manifests.seal(self.folder, manifest)
+        rows = {table: Rows(made, session_digest(self._digests[table])) for table, made in sorted(self._made.items())}
+        conclude(self.manifest, state, verdict, rows)
+        self.manifest.lateness_ms = lateness
+        manifests.seal(self.folder, self.manifest)
+        self._describe()
+
+    def _describe(self) -> None:
+        """README.md; the session is sealed without it."""
+        try:
+            write_readme(self.folder, self.manifest, self.manifest.settings if self._stored is None else self._stored)
+        except OSError as error:
+            log.warning("No README.md in %s: %s", self.folder, error)
 
 
-def _coverage(state: State, ticker: str) -> Coverage:
+def introduce(manifest: Manifest, state: State) -> None:
+    """What the session's first record says of it, into its manifest."""
+    manifest.started, manifest.settings = time_text(state.started_ns), settings_of(state)
+    manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
+
+
+def conclude(manifest: Manifest, state: State, verdict: Verdict, rows: dict[str, Rows]) -> None:
+    """What all of its records come to, into its manifest; `rows` of the whole session."""
+    tally = state.tally
+    manifest.ended = time_text(state.last_ns)
+    manifest.verdict = verdict
+    manifest.tally = TallyReport(
+        *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
+        tally.by_type,
+        rows,
+    )
+    manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
+    manifest.coverage = {ticker: coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
+    manifest.fields = state.census.counts()
+
+
+def coverage(state: State, ticker: str) -> Coverage:
+    """When a market's book was whole and in sequence, so far."""
     market = state.markets.get(ticker)
     spans = list(market.spans) if market else []
     if market and market.valid:

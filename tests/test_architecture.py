@@ -14,9 +14,10 @@ ROOT = Path(__file__).parent.parent / "kalshi_trio"
 FILES = sorted(ROOT.rglob("*.py"))
 
 LOGGING = {"logging_config", "workflow_logger", *(path.stem for path in ROOT.glob("log_*.py"))}
-BASE = {"errors", "protocol", "thread", *LOGGING}
+BASE = {"errors", "own_hash", "protocol", "thread", *LOGGING}
 MAY: dict[str, set[str]] = {
     "errors": set(),
+    "own_hash": set(),
     "protocol": {"errors"},
     "thread": set(),
     **{name: {"errors", *LOGGING} for name in LOGGING},
@@ -30,7 +31,8 @@ MAY: dict[str, set[str]] = {
     "fold": {*BASE, "journal"},
     "rebuild": {*BASE, "journal", "row_window", "fold"},
     "tasks": {*BASE, "fold", "journal", "sinks", "transport", "observe", "row_window"},
-    "sealing": {*BASE, "journal"},
+    "session_readme": {*BASE, "journal"},
+    "sealing": {*BASE, "journal", "session_readme"},
     "settings": {"errors"},
     "pipeline": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "session"},
     "startup": {*BASE, "fold", "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},

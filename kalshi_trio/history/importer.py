@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -34,14 +34,15 @@ MINUTE_NS = 60_000_000_000
 class Importer:
     """Blocking: makes the session `name` of what was surveyed. Until it is whole, nobody sees it among the sessions."""
 
-    def __init__(self, survey: Survey, name: Name, segment_records: int) -> None:
+    def __init__(self, survey: Survey, name: Name, segment_records: int, stored: Mapping[str, object]) -> None:
+        """`stored`: the settings that say where its rows will be."""
         self._survey, self._name = survey, name
         self._limit = segment_records
         self._hidden = name.folder.with_name(f".{name.folder.name}.tmp")
         self._disk = Disk(self._hidden, {"format": "1", "session": name.session, "software": __version__})
         self._fold = Fold(name.session, self._segment_end, save=partial(checkpoints.save, self._hidden))
         manifest = Manifest(name.session, name.folder.name, "import", __version__, "", clock=survey.clock)
-        self._sealer = Sealer(self._hidden, manifest)
+        self._sealer = Sealer(self._hidden, manifest, stored)
         self._segment, self._in_segment = 1, 0
         self._waiting: list[tuple[int, Records]] = []
         self._held = self._held_bytes = 0

@@ -41,7 +41,7 @@ async def import_files(
                 whole = await all_of(look(survey), session, advance)
             if whole:
                 await _warn(settings, survey)
-                importer = Importer(survey, name, settings.journal_segment_records)
+                importer = Importer(survey, name, settings.journal_segment_records, settings.shown())
                 whole = await _made(importer, session, size, console)
             if importer is not None and whole:
                 _say(survey, importer.manifest)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 import trio
 
-from kalshi_trio.errors import Stopped
+from kalshi_trio.errors import FolderNotWritable, InUse, Stopped
 from kalshi_trio.journal import manifest as manifests
-from kalshi_trio.journal.folder import DataLock, Name, new_name
+from kalshi_trio.journal.folder import DataLock, Name, holder_of, new_name
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.sinks_report import Report, Stored, write_report
 from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
@@ -47,6 +47,28 @@ def logged(settings: Settings, console: Terminal) -> Iterator[Name]:
         yield name
     finally:
         close_session_logger()
+
+
+@contextmanager
+def looked_at(settings: Settings, console: Terminal) -> Iterator[int | None]:
+    """The data folder as it stands, with a session log: held against others if that can be.
+
+    Gives None, or the process that holds it (0: nobody knows which), as when a recorder runs; or the folder may not be
+    written, and so is held by nobody.
+    """
+    with ExitStack() as stack:
+        holder = None
+        try:
+            stack.enter_context(held(settings, console))
+        except InUse:
+            holder = holder_of(settings.data_dir)
+        except FolderNotWritable:
+            log.info("%s cannot be written; it is read as it stands", settings.data_dir)
+        else:
+            yield None
+            return
+        stack.enter_context(logged(settings, console))
+        yield holder
 
 
 @asynccontextmanager

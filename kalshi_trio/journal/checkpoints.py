@@ -132,6 +132,17 @@ def _last(folder: Path, said: Callable[[Path], int], most: int, true: Callable[[
     return None
 
 
+def at(folder: Path, segment: int) -> Checkpoint | None:
+    """The one at the beginning of a segment; None if it is missing or damaged."""
+    path = folder / f"{segment:06}.checkpoint"
+    return _load(path) if path.exists() else None
+
+
+def whole(path: Path) -> bool:
+    """Whether this one is what was written."""
+    return _load(path) is not None
+
+
 def drop_beyond(folder: Path, first: int) -> None:
     """Removes the checkpoints that begin behind record `first`: their records' numbers are given again."""
     for path in _all(folder):

@@ -59,6 +59,14 @@ def _id_of(folder: Path) -> str:
         return ""
 
 
+def holder_of(data: Path) -> int:
+    """The process that said last that it holds the data folder, 0 if nobody did."""
+    try:
+        return int(json.loads((data / "recorder.json").read_text())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 class DataLock:
     """Holds a data folder for one process. InUse names the one that has it; FolderNotWritable says why not."""
 
@@ -83,10 +91,8 @@ class DataLock:
         return self
 
     def _holder(self) -> str:
-        try:
-            return f" (pid {json.loads((self._data / 'recorder.json').read_text())['pid']})"
-        except (OSError, ValueError, KeyError):
-            return ""
+        pid = holder_of(self._data)
+        return f" (pid {pid})" if pid else ""
 
     def announce(self, about: dict[str, object]) -> None:
         """Writes `recorder.json`: who records here."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal.files import refusals, sync_folder
 from kalshi_trio.journal.segment import Entry
+from kalshi_trio.own_hash import PLACEHOLDER, fits, with_own_hash
 
 SCHEMA = pa.schema(
     [
@@ -23,6 +24,9 @@ SCHEMA = pa.schema(
         pa.field("last_frame", pa.uint64(), nullable=False),
     ]
 )
+
+OWN = "own_sha256"
+"""The metadata's name for the hash of the index itself."""
 
 
 class Index(NamedTuple):
@@ -38,18 +42,29 @@ def write_index(path: Path, entries: list[Entry], nbytes: int, sha256: str) -> N
     columns = [
         pa.array(list(values), field.type) for values, field in zip(zip(*entries, strict=True), SCHEMA, strict=True)
     ]
-    schema = SCHEMA.with_metadata({"bytes": str(nbytes), "sha256": sha256, "rows": _checksum(entries)})
+    about = {"bytes": str(nbytes), "sha256": sha256, "rows": _checksum(entries), OWN: PLACEHOLDER}
+    schema = SCHEMA.with_metadata(about)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_batch(pa.record_batch(columns, schema=schema))
     temporary = path.with_suffix(".index.tmp")
     with refusals(path):
         with temporary.open("wb") as file:
-            file.write(sink.getvalue())
+            file.write(with_own_hash(sink.getvalue().to_pybytes()))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
+
+
+def intact(path: Path) -> bool:
+    """Whether an index is what was written, to the last byte: more than `read_index` asks before it believes the rows."""
+    try:
+        with path.open("rb") as file, pa.ipc.open_file(file) as reader:
+            claimed = (reader.schema.metadata or {}).get(OWN.encode(), b"")
+            return fits(file, claimed.decode(), path.stat().st_size)
+    except (pa.ArrowException, OSError, ValueError):
+        return False
 
 
 def read_index(path: Path) -> Index | None:

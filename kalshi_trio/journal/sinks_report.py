@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal.manifest import write
 
 
@@ -24,6 +26,25 @@ Report = dict[str, dict[str, Stored]]
 def write_report(folder: Path, report: Report) -> None:
     """Puts sinks.json, whole or not at all."""
     write(folder / "sinks.json", {**report, "retired": []})
+
+
+class Said(NamedTuple):
+    """What sinks.json says: each sink's tables, and the segments that retention has deleted."""
+
+    sinks: Report
+    retired: list[int]
+
+
+def read_report(folder: Path) -> Said:
+    """What sinks.json says; nothing if there is none. Raises JournalDamaged if it cannot be read."""
+    try:
+        said = msgspec.json.decode((folder / "sinks.json").read_bytes(), type=dict[str, msgspec.Raw])
+        retired = msgspec.json.decode(said.pop("retired", b"[]"), type=list[int])
+        return Said({name: msgspec.json.decode(raw, type=dict[str, Stored]) for name, raw in said.items()}, retired)
+    except FileNotFoundError:
+        return Said({}, [])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JournalDamaged(f"{folder / 'sinks.json'}: {error}") from error
 
 
 def pending(folder: Path, sink: str) -> bool:

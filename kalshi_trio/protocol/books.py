@@ -73,6 +73,7 @@ class Books:
             market.last_ts_recv = out.ts_recv
             market.last_us = us
             if size == NULL:
+                market.negative += 1
                 self._impossible(market, price)
             elif price >= best and not market.touched:
                 market.touched = True
@@ -163,6 +164,7 @@ class Books:
 
     def _judge(self, sub: Subscription, market: Market, next_us: int) -> None:
         if market.last_us != NULL:
+            market.crossed += 1
             self._impossible(market, market.book.yes.best)
             return
         market.last_us = next_us

@@ -17,7 +17,8 @@ class Market:
     `home`: key of the subscription that its book (or its first delta without one) came from. `anchored`: had a snapshot
     on that connection, which is still open. `valid`: whole and in sequence. `touched` (waits in the subscription's
     `pending`) and the `last_` fields belong to the instant that is not over; `said`: the best bids, as in `Book.best`,
-    of the last top of book that made a row, None where that row said that there is no valid book.
+    of the last top of book that made a row, None where that row said that there is no valid book. `lost`: how often the
+    book was; because of a level that cannot be, `negative` times, because it was crossed at an instant's end, `crossed`.
     """
 
     ticker: str
@@ -36,6 +37,8 @@ class Market:
     deltas: int = 0
     unanchored: int = 0
     lost: int = 0
+    negative: int = 0
+    crossed: int = 0
 
 
 LOST = -2

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kalshi_trio.logging_config import get_logger
+from kalshi_trio.own_hash import KEY, PLACEHOLDER, with_own_hash
 from kalshi_trio.protocol.schema import TABLES, RowBatch
 from kalshi_trio.sinks.batch import beyond
-from kalshi_trio.sinks.own_hash import KEY, PLACEHOLDER, with_own_hash
 from kalshi_trio.sinks.pace import Pace
 from kalshi_trio.sinks.parquet_names import RowFile, not_covered, row_file
 from kalshi_trio.sinks.shelf import LocalShelf, Shelf

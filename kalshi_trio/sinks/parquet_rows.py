@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kalshi_trio.own_hash import KEY, fits
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, beyond
 from kalshi_trio.sinks.batch import frames_of
-from kalshi_trio.sinks.own_hash import KEY, fits
 from kalshi_trio.sinks.parquet_names import RowFile, not_covered
 from kalshi_trio.sinks.rows import NEVER, Report, RowDamage, raise_damage
 from kalshi_trio.sinks.shelf import LocalShelf, Shelf
