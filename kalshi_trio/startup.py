@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,8 +51,11 @@ def name_of(store: Store) -> str:
     return store.name.lower()
 
 
-def make_sinks(settings: Settings) -> list[Sink]:
-    """The sinks that the settings want; nothing is opened yet. Raises ConfigError."""
+def make_sinks(settings: Settings, live: Callable[[str], bool] | None = None) -> list[Sink]:
+    """The sinks that the settings want; nothing is opened yet. Raises ConfigError.
+
+    `live` tells which sessions `latest_levels` is to show: all that were recorded, and not imported, unless given.
+    """
     sinks = []
     if settings.parquet:
         limits = Limits(settings.batch_rows, settings.parquet_flush_secs)
@@ -61,9 +65,18 @@ def make_sinks(settings: Settings) -> list[Sink]:
         if settings.clickhouse_url:
             password = settings.clickhouse_password.get_secret_value()
             place = Server(settings.clickhouse_url, settings.clickhouse_user, password)
-        store = ClickHouseStore(place, settings.clickhouse_database)
+        store = ClickHouseStore(
+            place, settings.clickhouse_database, live or cache(partial(_recorded, settings.data_dir))
+        )
         sinks.append(_sink(store, Limits(settings.batch_rows, settings.batch_flush_secs)))
     return sinks
+
+
+def _recorded(data: Path, session: str) -> bool:
+    """Whether a session came from an exchange as it happened."""
+    found = filter(None, map(manifests.read, sessions(data)))
+    sources = [manifest.source for manifest in found if manifest.session == session]
+    return "~" not in session and not {"import", "replay", "merge"} & set(sources)
 
 
 def _sink(store: Store, limits: Limits) -> Sink:

@@ -64,6 +64,11 @@ class MemoryStore:
         self._fail()
         return self.hints.get(session, 0)
 
+    def remove(self, session: str) -> None:
+        self._fail()
+        self.hints.pop(session, None)
+        self.rows = {table: [] for table in TABLES}
+
     def interrupt(self) -> None:
         self.interrupted = True
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_trio.history.replaying import Replayed
-from kalshi_trio.history.retelling import Proof
+from kalshi_trio.history.retelling import Proof, Replayed
 
 
 def lines(done: Replayed) -> Iterator[str]:
@@ -31,7 +30,7 @@ def plain(done: Replayed) -> dict[str, object]:
         "frames": [choice.first, choice.last],
         "markets": list(choice.markets),
         "seconds": round(done.seconds, 3),
-        "equal": all(proof.equal for proof in done.proofs) if done.story.whole else None,
+        "equal": done.equal if done.story.whole else None,
         "tables": {
             proof.table: {
                 "rows": proof.now.made,

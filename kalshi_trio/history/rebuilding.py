@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
+import trio
+
 from kalshi_trio.history.commands import sealed
-from kalshi_trio.history.workshop import held, store, work
-from kalshi_trio.journal.manifest import Manifest
+from kalshi_trio.history.replay_sinks import close_all, open_all, remove_all
+from kalshi_trio.history.retelling import Replayed, story_of, tell
+from kalshi_trio.history.workshop import held, report, work
+from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.folder import sessions
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.settings import Settings
 from kalshi_trio.startup import Older, make_sinks
+from kalshi_trio.thread import Door
 
 
-async def rebuild(settings: Settings, console: Terminal, name: str) -> Manifest:
-    """Stores a session's rows in the configured sinks: what each lacks of them. Raises UsageError, Stopped."""
+async def rebuild(settings: Settings, console: Terminal, name: str, *, replace: bool = False) -> Replayed:
+    """Stores a session's rows in the configured sinks: what each lacks of them; with `replace` all, anew.
+
+    Raises UsageError, ConfigError, NotReachable, and Stopped: the next time, or the recorder's next start, goes on there.
+    """
     settings = settings.anchored()
     folder, manifest = sealed(settings, name)
+    story = story_of(folder, manifest)
+    older = Older(folder, manifest.session, story.choice.last)
     with held(settings, console):
+        began = time.monotonic()
+        newest = await Door().run(_newest, settings.data_dir)
+        sinks = make_sinks(settings, lambda session: session == newest)
         async with work(f"Rebuild of {manifest.name}") as session:
-            last = manifest.segments[-1].frames[1] if manifest.segments else 0
-            await store(Older(folder, manifest.session, last), make_sinks(settings), session, console)
-    return manifest
+            try:
+                await open_all(sinks)
+                if replace:
+                    # Said before it is true: whoever comes after a kill looks at the sinks themselves.
+                    await Door().run(report, older, sinks)
+                    await remove_all(sinks, manifest.session, session)
+                proofs = await tell(story, sinks, session, console)
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                    await close_all(sinks)
+                    await Door().run(report, older, sinks)
+    return Replayed(story, proofs, time.monotonic() - began)
+
+
+def _newest(data: Path) -> str:
+    """The session that `latest_levels` is about: an older one must not look like it."""
+    for folder in reversed(sessions(data)):
+        manifest = manifests.read(folder)
+        if manifest is not None and manifest.source in {"live", "demo"}:
+            return manifest.session
+    return ""

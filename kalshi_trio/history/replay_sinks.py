@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import trio
+
 from kalshi_trio.errors import FolderNotWritable, InUse, NotReachable, SinkRefused, SinkUnavailable, UsageError
+from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import SinkStats
+from kalshi_trio.session import Session
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.base import Store
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
@@ -16,6 +20,8 @@ from kalshi_trio.sinks.gather import Limits
 from kalshi_trio.sinks.parquet import ParquetStore
 from kalshi_trio.tasks.writer import Sink
 from kalshi_trio.thread import Door
+
+log = get_logger(__name__)
 
 
 def parse_sinks(specs: Sequence[str], settings: Settings) -> list[Sink]:
@@ -85,3 +91,25 @@ async def close_all(sinks: Sequence[Sink]) -> None:
     """Closes them, whatever happens meanwhile."""
     for sink in sinks:
         await sink.door.run(sink.store.close)
+
+
+async def remove_all(sinks: Sequence[Sink], rows_of: str, session: Session) -> None:
+    """Takes all rows of a session out of these sinks, which are open. Where `session` is to stop, it may be half done.
+
+    Raises NotReachable: what is left is consistent, and it may be repeated.
+    """
+    for sink in sinks:
+        log.info("Removing session %s from %s", rows_of, sink.store.name)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_interrupt_on_stop, sink, session)
+            try:
+                await sink.door.run(sink.store.remove, rows_of)
+            except (SinkUnavailable, SinkRefused) as error:
+                if not session.stopping.is_set():
+                    raise NotReachable(f"{sink.store.name}: {error}") from error
+            nursery.cancel_scope.cancel(reason="the rows are removed")
+
+
+async def _interrupt_on_stop(sink: Sink, session: Session) -> None:
+    await session.stopping.wait()
+    sink.store.interrupt()

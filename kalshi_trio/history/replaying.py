@@ -17,7 +17,7 @@ from kalshi_trio.history.choice import Choice
 from kalshi_trio.history.commands import sealed
 from kalshi_trio.history.importing import import_files
 from kalshi_trio.history.replay_sinks import close_all, held_folders, open_all, parse_sinks
-from kalshi_trio.history.retelling import Proof, Story, story_of, tell
+from kalshi_trio.history.retelling import Replayed, story_of, tell
 from kalshi_trio.history.times import Clock, Point, span
 from kalshi_trio.history.workshop import logged, stored_in, work
 from kalshi_trio.journal import manifest as manifests
@@ -42,15 +42,6 @@ class Wish:
     clock: Clock = "receive"
     markets: tuple[str, ...] = ()
     speed: float | None = None
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What came of it."""
-
-    story: Story
-    proofs: list[Proof]
-    seconds: float
 
 
 async def replay(settings: Settings, console: Terminal, what: str, wish: Wish, specs: Sequence[str]) -> Replayed:

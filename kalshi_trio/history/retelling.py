@@ -53,6 +53,20 @@ class Proof:
         return self.then is None or self.now == self.then
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """What came of it."""
+
+    story: Story
+    proofs: list[Proof]
+    seconds: float
+
+    @property
+    def equal(self) -> bool:
+        """Whether no table differs from the recording's."""
+        return all(proof.equal for proof in self.proofs)
+
+
 def story_of(folder: Path, manifest: Manifest, choice: Choice | None = None) -> Story:
     """Of a session that is over; without a choice all of it."""
     last = manifest.segments[-1].frames[1] if manifest.segments else 0

@@ -43,6 +43,13 @@ class Store(Protocol):
     def hint(self, session: str) -> int:
         """The last hint left by `progress`, 0 for none."""
 
+    def remove(self, session: str) -> None:
+        """Takes all rows of `session` and its hint out, for good when it returns.
+
+        Raises SinkUnavailable or SinkRefused. Ended anywhere in between, by a kill too, it may be repeated; or the
+        session be stored again without: `positions` is true of what is left.
+        """
+
     def interrupt(self) -> None:
         """Ends a call that waits for the network: it raises SinkUnavailable, and so do all later ones until `open`.
 

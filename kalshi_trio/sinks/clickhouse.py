@@ -21,6 +21,7 @@ from kalshi_trio.sinks.batch import beyond, frames_of, pieces
 from kalshi_trio.sinks.clickhouse_errors import translated
 from kalshi_trio.sinks.clickhouse_levels import LevelState, level_rows
 from kalshi_trio.sinks.clickhouse_places import Embedded, Place, Server
+from kalshi_trio.sinks.clickhouse_removal import delete, wait
 from kalshi_trio.sinks.clickhouse_schema import LEVELS, PROGRESS, PROGRESS_SCHEMA, check, create_statements
 from kalshi_trio.sinks.pace import Pace
 
@@ -34,6 +35,8 @@ SETTLE_SECS = 1.0
 """How long a request that was under way when its answer was lost may take to show in `system.processes`."""
 ENDING_SECS = 10.0
 """How long an earlier insert may take to end after KILL QUERY."""
+REMOVING_SECS = 600.0
+"""How long the rows of one session may take to be removed."""
 
 _ONE_PART = {
     "max_insert_block_size": 100_000_000,
@@ -84,6 +87,7 @@ class ClickHouseStore:
         with translated(self._place.secret):
             if self._place.remote:
                 self._end_running(session)
+            wait(self._client, self._database, session, ENDING_SECS)
             rows = self._client.query(asked, parameters={"session": session}).result_rows
         return {str(table): int(frame) for table, frame in rows}
 
@@ -110,6 +114,19 @@ class ClickHouseStore:
         asked = f"SELECT max(through) FROM {self._full(PROGRESS)} WHERE session = {{session:String}}"  # noqa: S608  our own names
         with translated(self._place.secret):
             return int(self._client.query(asked, parameters={"session": session}).result_rows[0][0])
+
+    def remove(self, session: str) -> None:
+        """See Store: the hint first, by mutations that are waited for. `latest_levels` is no session's and stays."""
+        try:
+            with translated(self._place.secret):
+                for tables in ([PROGRESS], TABLES):
+                    if self._place.remote:
+                        self._end_running(session)
+                    delete(self._client, self._database, tables, session)
+                    wait(self._client, self._database, session, REMOVING_SECS)
+        except SinkUnavailable:
+            self._unsure = True
+            raise
 
     def interrupt(self) -> None:
         """See Store."""

@@ -72,6 +72,15 @@ class ParquetStore:
         except (ValueError, KeyError, TypeError):
             return 0
 
+    def remove(self, session: str) -> None:
+        """See Store: the hint first; then the files of the highest frames, so that what is left never has a hole."""
+        self._shelf.remove([f"_progress/{session}.json"])
+        for table in TABLES:
+            found = [file for file in map(RowFile.parse, self._shelf.files(table)) if file and file.session == session]
+            found.sort(key=lambda file: (file.hi, file.lo), reverse=True)
+            self._shelf.remove([f"{table}/{file.path}" for file in found])
+            _logger.debug("Removed %d files of session %s from %s", len(found), session, table)
+
     def interrupt(self) -> None:
         """See Store: a local write ends by itself within milliseconds."""
 

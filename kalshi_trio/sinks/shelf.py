@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,9 @@ class Shelf(Protocol):
 
     def sweep(self, folder: str, prefix: str) -> None:
         """Removes what an interrupted `put` of files named `prefix`… left one folder below `folder`."""
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Removes these files one after the other, for good when it returns; one that is not there does not matter."""
 
 
 @contextmanager
@@ -117,6 +120,15 @@ class LocalShelf:
                     if name.startswith(f".{prefix}") and name.endswith(".tmp"):
                         (below / name).unlink(missing_ok=True)
 
+    def remove(self, paths: Sequence[str]) -> None:
+        """See Shelf."""
+        with _said(str(self._root)):
+            for path in paths:
+                (self._root / path).unlink(missing_ok=True)
+            for folder in {(self._root / path).parent for path in paths}:
+                if folder.is_dir():
+                    _sync_folder(folder)
+
     def _below(self, folder: str) -> list[Path]:
         try:
             with os.scandir(self._root / folder) as entries:
@@ -171,6 +183,13 @@ class ObjectShelf:
 
     def sweep(self, folder: str, prefix: str) -> None:
         """An interrupted put leaves nothing that can be seen."""
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """See Shelf."""
+        for path in paths:
+            target = f"{self._root}/{path}"
+            with _said(target), suppress(FileNotFoundError):
+                self._fs.delete_file(target)
 
 
 def _temporary(target: Path) -> Path:
