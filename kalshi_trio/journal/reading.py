@@ -27,7 +27,7 @@ from kalshi_trio.journal.batches import (
     raise_damage,
 )
 from kalshi_trio.journal.names import parts_of, segment_of
-from kalshi_trio.journal.segment import Closed, decode
+from kalshi_trio.journal.segment import Closed, decode, numbers
 from kalshi_trio.journal.window import Frames
 
 PIECE = 5_000
@@ -111,7 +111,7 @@ def walk_files(
 
 def cut(batch: pa.RecordBatch, after: int, through: int) -> pa.RecordBatch:
     """The records behind `after` and up to `through`."""
-    frames = batch.column(0).to_numpy()
+    frames = numbers(batch.column(0), "u8")
     lo, hi = np.searchsorted(frames, np.array([after, through], "u8"), side="right").tolist()
     return batch.slice(lo, max(hi - lo, 0))
 
