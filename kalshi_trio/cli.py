@@ -10,7 +10,14 @@ from pathlib import Path
 import click
 
 from kalshi_trio import __version__
-from kalshi_trio.cli_history import import_, rebuild, replay, verify
+from kalshi_trio.cli_history import (
+    book,
+    chart,
+    import_,
+    rebuild,
+    replay,
+    verify,
+)
 from kalshi_trio.cli_options import chosen, settings_options
 from kalshi_trio.errors import ConfigError, UserError
 from kalshi_trio.observe.health import examine
@@ -111,7 +118,14 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
     context.exit(1 if wrong else 0)
 
 
-for module in (import_, rebuild, replay, verify):
+for module in (
+    book,
+    chart,
+    import_,
+    rebuild,
+    replay,
+    verify,
+):
     cli.add_command(module.command)
 
 

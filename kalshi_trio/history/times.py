@@ -16,11 +16,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from kalshi_trio.errors import UsageError
+from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.batches import Damage
 from kalshi_trio.journal.reading import read_session, walk
+from kalshi_trio.journal.segment import numbers
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.stamps import Stamps
 
@@ -102,17 +103,18 @@ def _bound(folder: Path, last: int, point: Point, clock: Clock) -> int:
 
 def _first(folder: Path, last: int, ns: int, clock: Clock) -> int:
     """The first record stamped `ns` or later, `last` + 1 if there is none."""
-    for frames, stamps in (_received if clock == "receive" else _exchange)(folder, last):
+    found = _received(folder, checkpoints.before(folder, ns), last) if clock == "receive" else _exchange(folder, last)
+    for frames, stamps in found:
         later = stamps >= ns
         if later.any():
             return int(frames[np.argmax(later)])
     return last + 1
 
 
-def _received(folder: Path, last: int) -> Iterator[tuple[Ints, Ints]]:
-    """Records and their stamps; only these two columns are unpacked. What is damaged is passed over."""
-    for _, batch in walk(folder, 0, last, _passed_over, (_FRAME, _TS_RECV)):
-        yield batch.column(0).to_numpy().astype("i8"), batch.column(1).view(pa.int64()).to_numpy()
+def _received(folder: Path, after: int, last: int) -> Iterator[tuple[Ints, Ints]]:
+    """Records behind `after` and their stamps; only these two columns are unpacked. What is damaged is passed over."""
+    for _, batch in walk(folder, after, last, _passed_over, (_FRAME, _TS_RECV)):
+        yield numbers(batch.column(0), "i8"), numbers(batch.column(1), "i8")
 
 
 def _exchange(folder: Path, last: int) -> Iterator[tuple[Ints, Ints]]:

@@ -48,6 +48,13 @@ def first_frame(path: Path) -> int:
     return entries[0].first_frame if entries else NEVER
 
 
+def last_of_file(path: Path) -> int:
+    """The last whole record of a segment file, 0 if it has none; it may be written at the same time."""
+    with path.open("rb") as file:
+        entries = _fitting(path, file) or scan(file)
+    return entries[-1].last_frame if entries else 0
+
+
 def closed_index(path: Path) -> Index | None:
     """The index of a closed segment if it speaks of this very file."""
     try:

@@ -16,9 +16,18 @@ import numpy as np
 import pyarrow as pa
 
 from kalshi_trio.errors import JournalDamaged
-from kalshi_trio.journal.batches import NEVER, Damage, Report, batches, closed_index, first_frame, raise_damage
+from kalshi_trio.journal.batches import (
+    NEVER,
+    Damage,
+    Report,
+    batches,
+    closed_index,
+    first_frame,
+    last_of_file,
+    raise_damage,
+)
 from kalshi_trio.journal.names import parts_of, segment_of
-from kalshi_trio.journal.segment import Closed, decode
+from kalshi_trio.journal.segment import Closed, decode, numbers
 from kalshi_trio.journal.window import Frames
 
 PIECE = 5_000
@@ -102,7 +111,7 @@ def walk_files(
 
 def cut(batch: pa.RecordBatch, after: int, through: int) -> pa.RecordBatch:
     """The records behind `after` and up to `through`."""
-    frames = batch.column(0).to_numpy()
+    frames = numbers(batch.column(0), "u8")
     lo, hi = np.searchsorted(frames, np.array([after, through], "u8"), side="right").tolist()
     return batch.slice(lo, max(hi - lo, 0))
 
@@ -119,6 +128,15 @@ def closed_files(folder: Path) -> list[Closed]:
             first, last = index.entries[0].first_frame, index.entries[-1].last_frame
             found.append(Closed(path.name, first, last, index.bytes, index.sha256))
     return [closed for closed in found if closed.last]
+
+
+def newest_frame(folder: Path) -> int:
+    """The last whole record of a session that may be recorded at the same time, 0 if it has none yet."""
+    while True:
+        try:
+            return next(filter(None, map(last_of_file, sorted(folder.glob("*.arrows"), reverse=True))), 0)
+        except FileNotFoundError:
+            continue  # parts of a segment were put together meanwhile
 
 
 def last_frame(folder: Path) -> int:

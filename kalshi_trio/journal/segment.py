@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from kalshi_trio.protocol.records import Kind, Records
@@ -29,7 +30,11 @@ SCHEMA = pa.schema(
         pa.field("data", pa.binary(), nullable=False),
     ]
 )
-_KINDS = pa.array(KINDS, pa.string())
+_KINDS = pa.Array.from_buffers(
+    pa.string(),
+    len(KINDS),
+    [None, pa.py_buffer(np.cumsum([0, *map(len, KINDS)], dtype="i4")), pa.py_buffer("".join(KINDS).encode())],
+)
 _NUMBER = {kind: number for number, kind in enumerate(KINDS)}
 
 
@@ -83,9 +88,9 @@ def encode(runs: Sequence[Records]) -> pa.RecordBatch:
 def decode(batch: pa.RecordBatch) -> list[Records]:
     """The records of a batch (of one at least), put together where they share their stamps."""
     count = batch.num_rows
-    kinds, names = batch.column(1).indices.to_numpy(), batch.column(1).dictionary.to_pylist()
-    columns = [batch.column(i).to_numpy() for i in (2, 4)]
-    stamps = batch.column(3).view(pa.int64()).to_numpy()
+    kinds, names = numbers(batch.column(1).indices, "i1"), batch.column(1).dictionary.to_pylist()
+    columns = [numbers(batch.column(2), "u4"), numbers(batch.column(4), "i8")]
+    stamps = numbers(batch.column(3), "i8")
     change = np.zeros(count, bool)
     change[0] = True
     for values in (kinds, stamps, *columns):
@@ -106,6 +111,14 @@ def decode(batch: pa.RecordBatch) -> list[Records]:
     ]
 
 
+def numbers(column: pa.Array, kind: str) -> npt.NDArray[Any]:
+    """The values of a column of numbers or times (never null here), not copied.
+
+    `to_numpy`, and `pa.array` too, would import pandas first where it is installed: 0.3 s of a command that only reads.
+    """
+    return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
+
+
 @cache
 def stream_head() -> bytes:
     """The schema and the dictionary of kinds: what must stand before a batch from the middle of a segment to make a stream.
@@ -114,7 +127,7 @@ def stream_head() -> bytes:
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA) as writer:
-        writer.write_batch(encode([Records(1, "frame", 0, 0, 0, [b""])]))
+        writer.write_batch(_empty())
     whole = sink.getvalue()
     source, end = pa.BufferReader(whole), 0
     for message in pa.ipc.MessageReader.open_stream(source):
@@ -122,3 +135,10 @@ def stream_head() -> bytes:
             break
         end = source.tell()
     return bytes(whole[:end])
+
+
+def _empty() -> pa.RecordBatch:
+    """No record, but the dictionary."""
+    columns = [pa.nulls(0).cast(field.type) for field in SCHEMA]
+    columns[1] = pa.DictionaryArray.from_arrays(pa.nulls(0).cast(pa.int8()), _KINDS)
+    return pa.record_batch(columns, schema=SCHEMA)

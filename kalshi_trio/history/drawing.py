@@ -1,0 +1,67 @@
+"""Pictures: one look for all of them, drawn without a display, written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from kalshi_trio.errors import FolderNotWritable, UsageError
+
+BID, ASK = "#1a9c5b", "#d3423f"
+GREY, GRID, FACE = "#5b6470", "#dfe3e8", "#ffffff"
+FORMATS = (".png", ".svg")
+DPI = 150
+
+LOOK: dict[Any, Any] = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",  # the one that comes with matplotlib: the same picture everywhere
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "svg.hashsalt": "kalshi_trio",
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty one, in inches; draw on it inside `rc_context(LOOK)`."""
+    return Figure(figsize=(width, height), dpi=DPI, facecolor=FACE, layout="constrained")
+
+
+def title(axes: Axes, main: str, below: str) -> None:
+    """A bold line, and one in grey under it."""
+    axes.set_title(main, loc="left", fontweight="bold", fontsize=13, pad=22)
+    axes.annotate(below, (0, 1), (0, 7), "axes fraction", "offset points", color=GREY, fontsize=9)
+
+
+DOLLARS = FuncFormatter(lambda e4, _: f"${e4 / 10_000:.4f}".removesuffix("00"))
+"""For an axis that holds 1/10,000 dollars."""
+
+
+def check_format(path: Path) -> None:
+    """Raises UsageError for a kind of picture that is not drawn, FolderNotWritable where there is no such folder."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{path}: pictures are drawn as {' or '.join(FORMATS)}.")
+    if not path.absolute().parent.is_dir():
+        raise FolderNotWritable(f"{path.parent}: no such folder.")
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Writes it; FolderNotWritable where that is refused."""
+    check_format(path)
+    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    try:
+        with rc_context(LOOK):
+            figure.savefig(temporary, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+        temporary.replace(path)
+    except OSError as error:
+        raise FolderNotWritable(f"{path}: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
