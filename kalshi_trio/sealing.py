@@ -82,6 +82,7 @@ class Sealer:
             *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
             tally.by_type,
             {table: Rows(self._made[table], session_digest(self._digests[table])) for table in sorted(self._made)},
+            dict(sorted(state.audits.items())),
         )
         manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
         manifest.coverage = {ticker: _coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
