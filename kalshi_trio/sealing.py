@@ -109,6 +109,7 @@ def conclude(manifest: Manifest, state: State, verdict: Verdict, rows: dict[str,
         *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
         tally.by_type,
         rows,
+        dict(sorted(state.audits.items())),
     )
     manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
     manifest.coverage = {ticker: coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}

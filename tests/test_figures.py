@@ -59,3 +59,10 @@ def test_clocks_run_past_a_day() -> None:
 
 def test_one_is_singular() -> None:
     assert [figures.plural(n, "gap") for n in (0, 1, 1_000)] == ["0 gaps", "1 gap", "1,000 gaps"]
+
+
+def test_verdicts_are_told_in_one_order_and_only_those_that_there_are() -> None:
+    assert figures.verdicts({"undecidable": 1, "exact": 1200, "consistent": 0, "inconsistent": 2}) == (
+        "1,200 exact, 2 inconsistent, 1 undecidable"
+    )
+    assert figures.verdicts({}) == ""

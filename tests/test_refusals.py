@@ -33,7 +33,7 @@ def exported() -> Iterator[dict[str, str]]:
         exchange("--port", "0"), env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(4)]
+        lines = [process.stdout.readline() for _ in range(5)]
         yield dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
         process.terminate()
 

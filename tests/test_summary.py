@@ -93,11 +93,16 @@ def drift(ending: Ending) -> None:
     ending.manifest.fields = {"field orderbook_delta.msg.venue": 12}
 
 
+def audits(ending: Ending) -> None:
+    ending.manifest.tally.audits = {"consistent": 1, "exact": 3}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (pending, "90,000 + 9,000 pending"),
         (holes, "verdict known holes: 3 gaps opened, 2 healed, the table gaps has each"),
+        (audits, "audits against REST: 3 exact, 1 consistent"),
         (drift, "new here, kept in the journal: field orderbook_delta.msg.venue"),
     ],
 )

@@ -68,13 +68,14 @@ async def _one(connection: h11.Connection, stream: trio.abc.Stream, answer: Answ
             return False
     headers = {name.decode().upper(): value.decode(errors="replace") for name, value in request.headers}
     response = await answer(Request(request.method.decode(), request.target.decode(errors="replace"), headers))
-    await stream.send_all(_bytes(connection, response))
+    await stream.send_all(_bytes(connection, response, body=request.method != b"HEAD"))
     return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
 
-def _bytes(connection: h11.Connection, response: Response) -> bytes:
+def _bytes(connection: h11.Connection, response: Response, *, body: bool) -> bytes:
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(response.body)))]
-    parts = (h11.Response(status_code=response.status, headers=headers), h11.Data(response.body), h11.EndOfMessage())
+    data = h11.Data(response.body if body else b"")
+    parts = (h11.Response(status_code=response.status, headers=headers), data, h11.EndOfMessage())
     return b"".join(connection.send(part) or b"" for part in parts)
 
 

@@ -33,6 +33,8 @@ class TallyReport(Struct):
     refused: int = 0
     by_type: dict[str, int] = field(default_factory=dict)
     rows: dict[str, Rows] = field(default_factory=dict)
+    audits: dict[str, int] = field(default_factory=dict)
+    """Verdict → how many."""
 
 
 class Segment(Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 def price(e4: int | None, decimals: int = 4) -> str:
     """1/10,000 dollar as dollars; a dash where there is none."""
@@ -44,3 +46,9 @@ def clock(seconds: float) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 reconnect`, `2 reconnects`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def verdicts(audits: Mapping[str, int]) -> str:
+    """What audits found: `12 exact, 3 consistent`; empty for none."""
+    order = ("exact", "consistent", "inconsistent", "undecidable")
+    return ", ".join(f"{audits[name]:,} {name}" for name in order if audits.get(name))

@@ -60,6 +60,8 @@ class BuilderStats:
     deltas: int = 0
     gaps_opened: int = 0
     gaps_healed: int = 0
+    audits: dict[str, int] = field(default_factory=dict)
+    """Verdict → how many."""
     books_valid: int = 0
     markets: int = 0
     by_type: dict[str, int] = field(default_factory=dict)

@@ -83,7 +83,12 @@ def _headline(ending: Ending) -> Text:
     text.append(manifest.verdict, STYLES.get(manifest.verdict, "default"))
     opened, healed = manifest.gaps.get("opened", 0), manifest.gaps.get("healed", 0)
     gaps = f"{figures.plural(opened, 'gap')} opened, {healed:,} healed, " if opened else ""
-    return text.append(f": {gaps}{MEANING[manifest.verdict]}")
+    text.append(f": {gaps}{MEANING[manifest.verdict]}")
+    if audits := figures.verdicts(manifest.tally.audits):
+        text.append(
+            f"\naudits against REST: {audits}", "red" if manifest.tally.audits.get("inconsistent") else "default"
+        )
+    return text
 
 
 def _rows(manifest: Manifest, report: Report) -> RenderableType | None:

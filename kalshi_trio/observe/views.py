@@ -55,9 +55,10 @@ def rate(picture: Picture, width: int, *, plain: bool) -> Lines:
 
 
 def counts(picture: Picture, width: int) -> Lines:
-    """What became of the frames, the gaps, the books, the log's warnings."""
+    """What became of the frames, the gaps, the books, the audits, the log's warnings."""
     stats, builder = picture.stats, picture.stats.builder
     open_gaps = builder.gaps_opened - builder.gaps_healed
+    audits = figures.verdicts(builder.audits)
     return flow(
         [
             ("received", f"{stats.feed.received:,}", ""),
@@ -67,6 +68,7 @@ def counts(picture: Picture, width: int) -> Lines:
             ("refused", f"{builder.refused:,}", BAD if builder.refused else ""),
             ("gaps", f"{builder.gaps_opened:,} opened, {builder.gaps_healed:,} healed", WARN if open_gaps > 0 else ""),
             ("books", f"{builder.books_valid:,} of {builder.markets:,} whole", ""),
+            *([("audits", audits, BAD if builder.audits.get("inconsistent") else "")] if audits else []),
             ("warnings", f"{stats.warnings:,}", WARN if stats.warnings else ""),
             ("errors", f"{stats.errors:,}", BAD if stats.errors else ""),
         ],

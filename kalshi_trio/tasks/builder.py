@@ -163,12 +163,13 @@ class _Task:
 
 
 def look(builder: Builder, stats: BuilderStats, most: int) -> None:
-    """Puts into `stats` what people look at: counts by type, drift, tops of the `most` busiest markets.
+    """Puts into `stats` what people look at: counts by type, audits, drift, tops of the `most` busiest markets.
 
     Walks all markets, so it is for once a second, not for every frame.
     """
     state = builder.state
     stats.by_type = state.tally.by_type
+    stats.audits = dict(state.audits)
     stats.drift = state.census.lines()
     stats.markets = len(state.markets)
     stats.books_valid = sum(market.valid for market in state.markets.values())
