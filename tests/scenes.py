@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 OFTEN = {"delta": 30, "tick": 16, "trade": 3, "ok": 2, "snapshot": 3, "cross": 2, "close": 2, "answer": 2}
 HARM = ("drop", "repeat", "swap", "below", "garbage", "unfit", "nameless", "unknown", "error")
-TURNS = ("reconnect", "second", "turn", "die", "unsubscribe", "subscribe", "ticker", "lifecycle", "command")
+TURNS = ("reconnect", "second", "turn", "die", "unsubscribe", "subscribe", "ticker", "lifecycle", "command", "ask")
 WHATS = [what for what, often in OFTEN.items() for _ in range(often)] + [*HARM, *TURNS, "repeat", "drop", "reconnect"]
 
 

@@ -150,6 +150,12 @@ class Stage:
         self._own("command", self._links[-1].number, id=1_000_001, cmd="x")
         self._own("stall", self._links[-1].number, seconds=1)
 
+    def _ask(self, step: Step) -> None:
+        """An audit, that REST answers with nothing or never: it changes no other row."""
+        self._own("rest", 0, event="asked", request=step.level, markets=[MARKETS[step.which % 3]])
+        if step.much < 4:
+            self._own("rest", 0, event="answered", request=step.much, status=500)
+
     def _tick(self, much: int) -> None:
         self._us += (1, 1, 1_000, 1_000_000, 37, 10, -10_000_000, -120_000_000)[much]
         self._timeless = much == 5

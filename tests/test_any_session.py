@@ -25,7 +25,7 @@ from stage import Stage
 
 from kalshi_trio.fold import Fold
 from kalshi_trio.journal import checkpoints
-from kalshi_trio.journal.checkpoints import Checkpoint
+from kalshi_trio.journal.checkpoints import Checkpoint, Spacing
 from kalshi_trio.journal.digest import Digests, TableDigest
 from kalshi_trio.journal.disk import Disk
 from kalshi_trio.journal.index import read_index
@@ -53,7 +53,8 @@ class Written:
     def __init__(self, scene: Scene, folder: Path) -> None:
         self.folder, self.stage = folder, Stage(scene)
         self.ends: list[tuple[SegmentEnd, Digests]] = []
-        self.fold = Fold("s", self._segment_over)
+        self.saved: list[int] = []
+        self.fold = Fold("s", self._segment_over, save=self._save, spacing=Spacing(15, 0))
         disk = Disk(folder, {"format": "1", "session": "s", "software": "0"})
         flushes = [flush for flush in self.stage.flushes if flush[1]]
         for segment, some in flushes:
@@ -74,7 +75,11 @@ class Written:
 
     def _segment_over(self, end: SegmentEnd, rows: Digests) -> None:
         self.ends.append((end, rows))
-        checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint))
+        self._save(Checkpoint(end.segment + 1, end.last + 1, end.checkpoint, end.latest_ns))
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self.saved.append(checkpoint.first)
+        checkpoints.save(self.folder, checkpoint)
 
     def rows(self) -> dict[str, list[Row]]:
         """All rows, from the first record on."""
@@ -189,7 +194,7 @@ def test_rows_from_any_checkpoint_and_in_any_pieces_are_the_rows_from_the_start(
     with tempfile.TemporaryDirectory() as folder:
         written = Written(scene, Path(folder))
         rows, last = written.rows(), written.stage.last
-        for after in {0, *(end.last for end, _ in written.ends), chance.randint(0, last)}:
+        for after in {0, *(first - 1 for first in written.saved), chance.randint(0, last)}:
             rest = {name: [row for row in some if row["frame"] > after] for name, some in rows.items()}
             assert rest == rows_behind(written, after, chance)
         pieces = list(cut_anew(written, chance))
