@@ -73,6 +73,16 @@ def test_other_sids_close_nothing(fed: Fed) -> None:
     assert fed.rows("top_of_book", "market") == [B]
 
 
+def test_a_book_that_came_anew_by_another_sid_is_judged_by_that_ones_clock_alone(fed: Fed) -> None:
+    fed.frames(delta(3, "0.5500", "1.00", at=".2"))
+    fed.frames(snapshot(1, A, no=[["0.4000", "4.00"]], sid=5), delta(2, "0.7000", "1.00", sid=5, at=".9"))
+    fed.frames(delta(4, "0.0100", "1.00", market=B, at=".3"))  # A is crossed, and its instant under way
+    fed.frames(delta(3, "0.7000", "-1.00", sid=5, at=".9"), delta(4, "0.0100", "1.00", sid=5, at=".91"))
+
+    assert fed.warnings == []
+    assert fed.rows("top_of_book", "sid", *TOP) == [(5, A, 6, None, None, "0.6000", "4.00", True)]
+
+
 def test_an_earlier_time_closes_nothing(fed: Fed) -> None:
     fed.frames(delta(3, "0.5500", "1.00", at=".2"), delta(4, "0.0100", "1.00", at=".15"))
 

@@ -116,10 +116,12 @@ class Books:
         market.book.no.replace(no)
         market.anchored = market.valid = True
         market.last_frame, market.last_ts_recv, market.last_us = out.frame, out.ts_recv, NULL
-        if not market.touched or market.home != sub.key:
+        if market.home != sub.key:
+            self._leave(market)
+            market.home = sub.key
+        if not market.touched:
             market.touched = True
             sub.pending.append(market.ticker)
-        market.home = sub.key
         self._gaps.heal(market.ticker)
         out.signals.append(BookWhole(sub.connection, sub.sid, market.ticker))
 
@@ -134,6 +136,13 @@ class Books:
                 row += 1
         if not row:
             rows += _SNAPSHOT(out.frame, 0, *stamps, NONE, NULL, NULL)
+
+    def _leave(self, market: Market) -> None:
+        """Its book comes from another subscription now: the instant under way there is no longer its own."""
+        if market.touched:
+            connection, sid = divmod(market.home, 2**32)
+            self._state.subscriptions[connection][sid].pending.remove(market.ticker)
+            market.touched = False
 
     def _odd_instant(self, sub: Subscription, us: int) -> None:
         """A message without a time, or an earlier one, which closes nothing unless the clock must have been wrong."""

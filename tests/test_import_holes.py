@@ -1,0 +1,135 @@
+"""Recordings of the live exchange, whole and harmed, imported: the session lists exactly the holes that the oracle found.
+
+Each by its connection, sid, numbers and frame; not one more, not one less: in its rows, and counted in its manifest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import recordings
+from harm import HARMED, HOWS, Harm, damaged
+from imports import Imported, imported
+from recordings import Line
+
+pytestmark = recordings.needed
+
+MOST = None if os.environ.get("KALSHI_FULL") else 20_000
+"""Lines of a recording that are imported; all of them if asked for."""
+
+
+class Holes(NamedTuple):
+    """What is wrong with a recording's numbers, by connection and sid where a frame shows it.
+
+    `missing`: first and last number that never came, and which frame, from 1, shows it. `late`: the number that came
+    first. `again`: how often the last number, and how often an older one, came again. `reconnects`: connections after
+    which another began.
+    """
+
+    missing: dict[tuple[int, int], list[list[int]]]
+    late: dict[tuple[int, int], int]
+    again: dict[tuple[int, int], tuple[int, int]]
+    reconnects: int
+
+
+def known(some: list[Line]) -> Holes:
+    """What the oracle finds in these lines."""
+    report = recordings.judged(some)
+    runs = {tuple(map(int, re.findall(r"\d+", name))): run for name, run in report["sequences"].items()}
+    return Holes(
+        {key: run["gaps"] for key, run in runs.items() if run["gaps"]},
+        {key: run["first_seq"] for key, run in runs.items() if run["first_seq"] > 1},
+        {key: (run["dups"], run["regressions"]) for key, run in runs.items() if run["dups"] or run["regressions"]},
+        report["connections"] - 1,
+    )
+
+
+def listed(session: Imported) -> Holes:
+    """What the rows of a session say; a hole of another kind fails."""
+    runs = [records for records in session.records if records.kind == "frame"]
+    numbers = (number for records in runs for number in range(records.first, records.last + 1))
+    place = {number: place for place, number in enumerate(numbers, 1)}
+    holes = Holes({}, {}, {}, 0)
+    for row in opened(session):
+        key, expected, got = (row["connection"], row["sid"]), row["expected"], row["got"]
+        if row["cause"] == "reconnect":
+            holes = holes._replace(reconnects=holes.reconnects + 1)
+        elif row["cause"] == "joined_late":
+            holes.late[key] = got
+        elif got > expected:
+            holes.missing.setdefault(key, []).append([expected, got - 1, place[row["frame"]]])
+        else:
+            twice, older = holes.again.get(key, (0, 0))
+            holes.again[key] = (twice + 1, older) if got == expected - 1 else (twice, older + 1)
+    return holes
+
+
+def opened(session: Imported) -> list[dict[str, Any]]:
+    """The holes' first rows; each later row is about one of them."""
+    rows = session.rows()["gaps"].to_pylist()
+    first = [row for row in rows if row["event"] == "opened"]
+    assert {row["cause"] for row in first} <= {"reconnect", "joined_late", "sequence"}
+    assert {(row["gap_frame"], row["cause"]) for row in rows} == {(row["frame"], row["cause"]) for row in first}
+    return first
+
+
+def check(some: list[Line], folder: Path) -> Holes:
+    holes = known(some)
+    session = imported(folder, in_envelopes(some, folder / "lines.jsonl"))
+    manifest, rows = session.manifest, opened(session)
+
+    assert listed(session) == holes
+    assert manifest.gaps["opened"] == len(rows)
+    assert manifest.verdict == ("known holes" if rows else "complete")
+    assert unhealed(session) == manifest.gaps["opened"] - manifest.gaps["healed"]
+    return holes
+
+
+def unhealed(session: Imported) -> int:
+    """How many holes still wait for a snapshot of some market."""
+    waiting = Counter[tuple[int, str]]()
+    for row in session.rows()["gaps"].to_pylist():
+        sign = 1 if row["event"] == "opened" else -1
+        waiting.update({(row["gap_frame"], market): sign for market in row["markets"]})
+    assert min(waiting.values(), default=0) >= 0
+    return len({frame for (frame, _), many in waiting.items() if many})
+
+
+def in_envelopes(some: list[Line], path: Path) -> Path:
+    """A file of these lines that says where connections begin."""
+    with path.open("wb") as file:
+        for line in some:
+            what = b'"frame":%s' % line.frame.strip() if line.frame else b'"event":"connected"'
+            file.write(b'{"recv_ns":%d,"conn":%d,%s}\n' % (line.ts_recv, line.connection, what))
+    return path
+
+
+@pytest.mark.parametrize("name", recordings.NAMES)
+def test_an_imported_recording_has_its_oracles_holes_and_no_other(name: str, tmp_path: Path) -> None:
+    some = recordings.lines(name, MOST)
+    holes = check(some, tmp_path)
+
+    assert not holes.missing
+    assert not holes.again
+    assert bool(holes.late) == (name == recordings.NAMES[-1])
+    assert holes.reconnects == len({line.connection for line in some if line.frame}) - 1
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("harm", HARMED, ids=lambda harm: f"{harm.name[:6]}-{harm.kinds[0]}{len(harm.kinds)}")
+def test_an_imported_copy_that_came_to_harm_lists_what_was_done_to_it(harm: Harm, how: str, tmp_path: Path) -> None:
+    holes = [check(damaged(harm, how, seed), in_own(tmp_path, seed)) for seed in (1, 2)]
+
+    assert all(one.missing if how == "left out" else one.again for one in holes)
+    assert any(one.missing for one in holes) == (how != "repeated")
+
+
+def in_own(folder: Path, seed: int) -> Path:
+    own = folder / str(seed)
+    own.mkdir()
+    return own
