@@ -69,9 +69,18 @@ class Sealer:
         self.manifest.segments = sorted([*others, entry], key=lambda segment: segment.file)
 
     def finish(
-        self, state: State, verdict: Verdict, files: list[Closed], lateness: dict[str, dict[str, float]]
+        self,
+        state: State,
+        verdict: Verdict,
+        files: list[Closed],
+        lateness: dict[str, dict[str, float]],
+        counted: tuple[int, int] | None = None,
     ) -> None:
-        """Seals the manifest. `files` are those that are not entered yet, sealed as they stand."""
+        """Seals the manifest. `files` are those that are not entered yet, sealed as they stand.
+
+        `counted`: data frames as the feed and the journal counted them; of a session that is read back nobody has but
+        the builder.
+        """
         for file in files:
             if all(segment.file != file.file for segment in self.manifest.segments):
                 self._enter(file)
@@ -79,7 +88,8 @@ class Sealer:
         manifest.ended = time_text(state.last_ns)
         manifest.verdict = verdict
         manifest.tally = TallyReport(
-            *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
+            *(counted or (tally.received, tally.received)),
+            *(tally.decoded, tally.control, tally.unknown, tally.refused),
             tally.by_type,
             {table: Rows(self._made[table], session_digest(self._digests[table])) for table in sorted(self._made)},
         )

@@ -34,6 +34,12 @@ class TallyReport(Struct):
     by_type: dict[str, int] = field(default_factory=dict)
     rows: dict[str, Rows] = field(default_factory=dict)
 
+    @property
+    def balanced(self) -> bool:
+        """Whether the equation holds: each number was counted by another part."""
+        found = self.decoded + self.control + self.unknown + self.refused
+        return self.received == self.journalled == found
+
 
 class Segment(Struct):
     """One segment's file and what is in it."""
