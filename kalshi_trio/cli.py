@@ -31,13 +31,14 @@ FLAG_ONLY_IN_DEMO = (
     "kalshi_rest_url",
     "markets",
 )
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 NO_KEY = """\
 No API key: set KALSHI_API_KEY_ID to the key's id (Kalshi, account, API keys; scope read is enough),
 set KALSHI_PRIVATE_KEY_PATH to the file with its private key, and MARKETS to the markets to record;
 or try `python -m kalshi_trio demo`, which needs nothing."""
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings=HELP)
 @click.version_option(__version__, prog_name="kalshi_trio")
 @settings_options
 @click.pass_context
@@ -52,7 +53,11 @@ def cli(context: click.Context, /, **flags: object) -> None:
 @settings_options
 @click.pass_context
 def record(context: click.Context, /, **flags: object) -> None:
-    """Record the markets in MARKETS."""
+    """Record the markets in MARKETS.
+
+    Until Ctrl-C, SIGTERM, --seconds or --frames. Needs KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH (`demo` needs
+    nothing). Settings come from flags, the environment, .env, kalshi_trio.toml: `config` shows them.
+    """
     settings, _ = chosen(context, flags)
     if not (settings.kalshi_api_key_id and settings.kalshi_private_key_path):
         raise ConfigError(NO_KEY)
@@ -69,7 +74,10 @@ def record(context: click.Context, /, **flags: object) -> None:
 @click.option("--recording", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="play this recording")
 @click.pass_context
 def demo(context: click.Context, /, speed: str, recording: Path | None, **flags: object) -> None:
-    """Record a simulated exchange: no key, no server."""
+    """Record a simulated exchange: no key, no server.
+
+    For 30 seconds unless told otherwise, into data/demo; ends with a few questions to what was stored.
+    """
     settings, origin = chosen(context, flags, FLAG_ONLY_IN_DEMO)
     update: dict[str, object] = {}
     if origin["data_dir"] == "default":
@@ -86,7 +94,7 @@ def demo(context: click.Context, /, speed: str, recording: Path | None, **flags:
 @click.option("--json", "as_json", is_flag=True, help="for programs")
 @click.pass_context
 def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
-    """Show the settings in force and where each came from; secrets are masked."""
+    """Show the settings in force and where each came from, secrets masked."""
     settings, origin = chosen(context, flags)
     shown = settings.in_force()
     if as_json:
@@ -106,7 +114,7 @@ def config(context: click.Context, /, *, as_json: bool, **flags: object) -> None
 @click.option("--json", "as_json", is_flag=True, help="for programs")
 @click.pass_context
 def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None:
-    """Say whether the running recorder is well; exit code 1 and the reasons if not."""
+    """Say whether the running recorder is well, and why not (exit code 1)."""
     settings, _ = chosen(context, flags)
     status, wrong = examine(settings.data_dir, time.time_ns())
     if as_json:

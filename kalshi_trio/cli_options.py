@@ -13,6 +13,21 @@ from kalshi_trio.settings import Settings, load
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SECRETS = {"clickhouse_password"}
+SHOWN_BY = ("record", "demo")
+"""Commands whose help lists every setting; that of the others names the first of these instead."""
+STANDS_FOR_ALL = "data_dir"
+
+
+class Setting(click.Option):
+    """A flag of a setting: all commands take it, and the help of a few explains it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """See click: what the help says of it."""
+        if ctx.info_name in SHOWN_BY:
+            return super().get_help_record(ctx)
+        if self.name == STANDS_FOR_ALL:
+            return "--data-dir PATH, …", f"every setting has a flag: see `kalshi_trio {SHOWN_BY[0]} --help`"
+        return None
 
 
 def settings_options(command: Command) -> Command:
@@ -22,13 +37,13 @@ def settings_options(command: Command) -> Command:
             continue
         flag, kind = f"--{name.replace('_', '-')}", _kind(field.annotation)
         if kind is bool:
-            command = click.option(f"{flag}/--no-{name.replace('_', '-')}", default=None, help=field.description)(
-                command
-            )
+            flags = f"{flag}/--no-{name.replace('_', '-')}"
+            command = click.option(flags, cls=Setting, default=None, help=field.description)(command)
         elif name == "markets":
-            command = click.option(flag, multiple=True, help=f"{field.description}; repeatable")(command)
+            said = f"{field.description}; repeatable"
+            command = click.option(flag, cls=Setting, multiple=True, help=said)(command)
         else:
-            command = click.option(flag, type=kind, default=None, help=field.description)(command)
+            command = click.option(flag, cls=Setting, type=kind, default=None, help=field.description)(command)
     return command
 
 

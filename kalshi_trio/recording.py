@@ -247,7 +247,8 @@ class _Run:
     def _seal(self, sealer: Sealer) -> Report:
         stats, state = self._recording.stats, self._builder.state
         stats.lateness_ms = self._lateness.summary()
-        sealer.finish(state, self._recording.verdict, self._journal.disk.closed, stats.lateness_ms)
+        counted = (stats.feed.received, self._journal.data_frames)
+        sealer.finish(state, self._recording.verdict, self._journal.disk.closed, stats.lateness_ms, counted)
         made = sealer.manifest.tally.rows
         report = {
             name_of(sink.store): {

@@ -74,14 +74,23 @@ class Sealer:
         self.manifest.segments = sorted([*others, entry], key=lambda segment: segment.file)
 
     def finish(
-        self, state: State, verdict: Verdict, files: list[Closed], lateness: dict[str, dict[str, float]]
+        self,
+        state: State,
+        verdict: Verdict,
+        files: list[Closed],
+        lateness: dict[str, dict[str, float]],
+        counted: tuple[int, int] | None = None,
     ) -> None:
-        """Seals the manifest and describes the folder. `files` are those not entered yet, sealed as they stand."""
+        """Seals the manifest and describes the folder. `files` are those not entered yet, sealed as they stand.
+
+        `counted`: data frames as the feed and the journal counted them; of a session that is read back nobody has but
+        the builder.
+        """
         for file in files:
             if all(segment.file != file.file for segment in self.manifest.segments):
                 self._enter(file)
         rows = {table: Rows(made, session_digest(self._digests[table])) for table, made in sorted(self._made.items())}
-        conclude(self.manifest, state, verdict, rows)
+        conclude(self.manifest, state, verdict, rows, counted)
         self.manifest.lateness_ms = lateness
         manifests.seal(self.folder, self.manifest)
         self._describe()
@@ -100,13 +109,20 @@ def introduce(manifest: Manifest, state: State) -> None:
     manifest.source, manifest.software, manifest.markets = state.source, state.software, state.wanted
 
 
-def conclude(manifest: Manifest, state: State, verdict: Verdict, rows: dict[str, Rows]) -> None:
-    """What all of its records come to, into its manifest; `rows` of the whole session."""
+def conclude(
+    manifest: Manifest,
+    state: State,
+    verdict: Verdict,
+    rows: dict[str, Rows],
+    counted: tuple[int, int] | None = None,
+) -> None:
+    """What all of its records come to, into its manifest; `rows` of the whole session, `counted` as in `finish`."""
     tally = state.tally
     manifest.ended = time_text(state.last_ns)
     manifest.verdict = verdict
     manifest.tally = TallyReport(
-        *(tally.received, tally.received, tally.decoded, tally.control, tally.unknown, tally.refused),
+        *(counted or (tally.received, tally.received)),
+        *(tally.decoded, tally.control, tally.unknown, tally.refused),
         tally.by_type,
         rows,
         dict(sorted(state.audits.items())),

@@ -59,7 +59,7 @@ class Day:
         self._session = "20261124_000000-0000000b"
         self._disk = Disk(folder, {"format": "1", "session": self._session, "software": "bench"})
         self._sealer = Sealer(folder, Manifest(self._session, folder.name, "import", "bench", ""))
-        self._fold = Fold(self._session, self._ended, partial(checkpoints.save, folder))
+        self._fold = Fold(self._session, self._ended, save=partial(checkpoints.save, folder))
         self._segment, self._in_segment, self._since_ns = 1, 0, START_NS
         self._waiting: list[Records] = []
 

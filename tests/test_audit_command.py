@@ -20,7 +20,7 @@ def sealed(data: Path) -> Manifest:
 
 
 def test_the_demo_audited_finds_its_exchange_truthful(tmp_path: Path) -> None:
-    done = subprocess.run(  # noqa: S603  our own command
+    done = subprocess.run(
         [sys.executable, "-m", "kalshi_trio", "demo", "--audit", "600", "--seconds", "5", "--no-clickhouse"],
         cwd=tmp_path,
         env=environment(),

@@ -78,7 +78,7 @@ def test_example_log_output_session_file_has_each_sample_line_as_it_is(
         == "2026-11-24 05:01:02 | SESSION                        | INFO     | === SESSION STARTED: 20261124_050102 ==="
     )
     assert started in shown
-    assert session_file_line("kalshi_trio.pipeline", logging.INFO, "=== Environment Configuration ===") in shown
+    assert session_file_line("kalshi_trio.recording", logging.INFO, "=== Environment Configuration ===") in shown
     gap = "Sequence gap or negative level for FEDFUNDS-DEC25 at price 9800"
     assert session_file_line("kalshi_trio.tasks.builder", logging.WARNING, gap).partition(" | ")[2] in shown
 

@@ -40,13 +40,19 @@ class Holes(NamedTuple):
 def known(some: list[Line]) -> Holes:
     """What the oracle finds in these lines."""
     report = recordings.judged(some)
-    runs = {tuple(map(int, re.findall(r"\d+", name))): run for name, run in report["sequences"].items()}
+    runs = {_key(name): run for name, run in report["sequences"].items()}
     return Holes(
         {key: run["gaps"] for key, run in runs.items() if run["gaps"]},
         {key: run["first_seq"] for key, run in runs.items() if run["first_seq"] > 1},
         {key: (run["dups"], run["regressions"]) for key, run in runs.items() if run["dups"] or run["regressions"]},
         report["connections"] - 1,
     )
+
+
+def _key(name: str) -> tuple[int, int]:
+    """Connection and sid, of the oracle's name for both."""
+    connection, sid = map(int, re.findall(r"\d+", name))
+    return connection, sid
 
 
 def listed(session: Imported) -> Holes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import trio
 from transport_help import both
@@ -9,6 +11,7 @@ from trio.testing import MockClock, memory_stream_pair
 from wire_help import URL, Peer, Server, frame, refuse
 
 from kalshi_trio.errors import FeedLost, KeyRefused
+from kalshi_trio.transport.dial import dialer
 from kalshi_trio.transport.endpoint import Endpoint
 from kalshi_trio.transport.opening import CONNECT_SECONDS, Opener
 from kalshi_trio.transport.seam import Transport
@@ -94,6 +97,17 @@ async def test_a_server_that_cannot_be_reached_is_a_lost_feed(transport: Transpo
             await nursery.start(Opener(dial, transport).hold, Endpoint(URL))
 
     assert group.group_contains(FeedLost, match="cannot connect: no route")
+
+
+async def test_a_port_on_which_nobody_listens_is_said_as_such() -> None:
+    with socket.socket() as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{taken.getsockname()[1]}/"
+        with pytest.raises(ExceptionGroup) as group:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(Opener(dialer("tap")).hold, Endpoint(url))
+
+    assert group.group_contains(FeedLost, match="cannot connect: .*refused")
 
 
 @both

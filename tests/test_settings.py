@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kalshi_trio.cli import cli
-from kalshi_trio.cli_options import SECRETS
+from kalshi_trio.cli_options import SECRETS, SHOWN_BY
 from kalshi_trio.errors import ConfigError
 from kalshi_trio.settings import HOSTS, Settings, load, masked
 
@@ -116,6 +116,16 @@ def test_every_setting_has_a_flag_with_help_secrets_excepted() -> None:
     assert flags >= {f"--{name.replace('_', '-')}" for name in Settings.model_fields if name not in SECRETS}
     assert not flags & {f"--{name.replace('_', '-')}" for name in SECRETS}
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_help_explains_the_settings_where_they_matter_and_names_the_place_elsewhere() -> None:
+    texts = {name: CliRunner().invoke(cli, [name, "--help"]).output for name in cli.commands}
+
+    for name, text in texts.items():
+        flags = {f"--{field.replace('_', '-')}" for field in Settings.model_fields if field not in SECRETS}
+        shown = {flag for flag in flags if f"  {flag} " in text}
+        assert shown == (flags if name in SHOWN_BY else {"--data-dir"}), name
+        assert ("see `kalshi_trio record" in text) == (name not in SHOWN_BY)
 
 
 def test_config_shows_what_is_in_force_and_from_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from kalshi_trio.journal.manifest import Manifest, Rows, TallyReport
 from kalshi_trio.journal.sinks_report import Report, Stored
+from kalshi_trio.logging_config import open_session_log
 from kalshi_trio.observe.summary import Ending, say_summary, summary, tally_line
 from kalshi_trio.session import Entry
 
@@ -81,6 +82,12 @@ def test_the_summary_says(said: str) -> None:
     assert said in shown(some_ending())
 
 
+def errors() -> int:
+    opened = open_session_log()
+    assert opened
+    return opened.counts.errors
+
+
 def pending(ending: Ending) -> None:
     ending.report["clickhouse"]["deltas"] = Stored(90_000, 9_000, 91_000)
 
@@ -119,6 +126,18 @@ def test_a_session_in_which_nothing_happened_has_a_summary() -> None:
     ending = Ending(Manifest("s", "SESSION_x", "live", "1", ""), {}, 0.2)
 
     assert shown(ending).startswith("SESSION_x: 0 frames of 0 markets in 0.2s\nverdict open: it was not sealed\n")
+
+
+def test_a_tally_that_does_not_balance_is_an_error(logs: Logs) -> None:
+    ending = some_ending()
+    say_summary(ending, Console(file=io.StringIO()))
+    assert errors() == 0
+
+    ending.manifest.tally.journalled -= 1
+    say_summary(ending, Console(file=io.StringIO()))
+
+    assert logs.messages()[-1].startswith("The tally does not balance")
+    assert errors() == 1
 
 
 def test_names_that_strangers_chose_are_text_on_one_line() -> None:

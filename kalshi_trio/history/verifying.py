@@ -29,9 +29,9 @@ async def verify(settings: Settings, console: Terminal, name: str) -> Report:
             total = sum(SessionCheck(folder, []).records for folder in what.folders)
             with (
                 progress("Verifying records", total or None, console) as advance,
-                closing(steps(what, report, pid)) as steps,
+                closing(steps(what, report, pid)) as taken,
             ):
-                await all_of(steps, session, advance)
+                await all_of(taken, session, advance)
     report.close()
     return report
 

@@ -36,6 +36,12 @@ class TallyReport(Struct):
     audits: dict[str, int] = field(default_factory=dict)
     """Verdict → how many."""
 
+    @property
+    def balanced(self) -> bool:
+        """Whether the equation holds: each number was counted by another part."""
+        found = self.decoded + self.control + self.unknown + self.refused
+        return self.received == self.journalled == found
+
 
 class Segment(Struct):
     """One segment's file and what is in it."""

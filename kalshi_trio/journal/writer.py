@@ -59,6 +59,8 @@ class Journal:
         self.session = session
         self.last_frame = 0
         self.durable_frame = 0
+        self.data_frames = 0
+        """Records of kind `frame` on disk."""
         self.closed = False
         self.unwritable_since: float | None = None
         """Trio's time since which the disk refuses, None while it does not."""
@@ -172,6 +174,7 @@ class Journal:
         self._stats.durable_frame, self._stats.held_bytes = self.durable_frame, self._held
         self._stats.last_fsync_mono_ns = time.monotonic_ns()
         for _, records in pending:
+            self.data_frames += len(records.data) if records.kind == "frame" else 0
             self.watch(records)
         self._wake_writers()
 

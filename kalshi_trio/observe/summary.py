@@ -60,6 +60,8 @@ def say_summary(ending: Ending, console: Console) -> None:
     for line in _plain(whole):
         log.log(level, "%s", line)
     log.info("%s", tally_line(ending.manifest, ending.report))
+    if not ending.manifest.tally.balanced:
+        log.error("The tally does not balance: frames were lost or counted twice on their way. Please report it")
 
 
 def summary(ending: Ending) -> RenderableType:

@@ -64,7 +64,7 @@ class Opener:
         try:
             return await self.dial(endpoint)
         except (OSError, trio.BrokenResourceError) as error:
-            why = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
+            why = _reason(error)
             kind = "TLS failed" if isinstance(why, ssl.SSLError) else "cannot connect"
             raise FeedLost(f"{endpoint.shown}: {kind}: {why}") from error
 
@@ -88,6 +88,16 @@ async def _shake_hands(nursery: trio.Nursery, stream: trio.abc.Stream, endpoint:
         max_message_size=MAX_MESSAGE,
         receive_buffer_size=None,
     )
+
+
+def _reason(error: BaseException) -> BaseException:
+    """What is behind Trio's own words: the TLS error, or what came of the addresses that were tried."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError | OSError):
+        return cause
+    if isinstance(cause, BaseExceptionGroup):
+        return next((leaf for leaf in cause.exceptions if isinstance(leaf, OSError)), error)
+    return error
 
 
 async def _tell(failed: BaseExceptionGroup[Exception] | None, connection: Connection | None) -> None:
