@@ -199,10 +199,8 @@ class ClickHouseStore:
 
 
 def _whole(table: str, rows: pa.Table, batch: RowBatch) -> pa.Table:
-    """The rows with `session` and `date` at their places."""
-    schema = TABLES[table]
-    for name, value in (("session", batch.session), ("date", batch.date)):
-        field = schema.field(name)
-        column = pa.repeat(pa.scalar(value, field.type), rows.num_rows)
-        rows = rows.add_column(schema.get_field_index(name), field, column)
-    return rows
+    """The rows with `session` (a dictionary of one text: 28 bytes a row less to hand over) and `date` at their places."""
+    place, count = TABLES[table].get_field_index, rows.num_rows
+    session = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), count), [batch.session])
+    rows = rows.add_column(place("session"), pa.field("session", session.type, nullable=False), session)
+    return rows.add_column(place("date"), TABLES[table].field("date"), pa.repeat(pa.scalar(batch.date), count))
