@@ -118,7 +118,7 @@ def conclude(
 ) -> None:
     """What all of its records come to, into its manifest; `rows` of the whole session, `counted` as in `finish`."""
     tally = state.tally
-    manifest.ended = time_text(state.last_ns)
+    manifest.started, manifest.ended = time_text(state.started_ns), time_text(state.last_ns)
     manifest.verdict = verdict
     manifest.tally = TallyReport(
         *(counted or (tally.received, tally.received)),

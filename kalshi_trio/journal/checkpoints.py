@@ -139,8 +139,9 @@ def at(folder: Path, segment: int) -> Checkpoint | None:
 
 
 def whole(path: Path) -> bool:
-    """Whether this one is what was written."""
-    return _load(path) is not None
+    """Whether this one is what was written, under its own name."""
+    found = _load(path)
+    return found is not None and found.name == path.name
 
 
 def drop_beyond(folder: Path, first: int) -> None:

@@ -108,7 +108,7 @@ def read(folder: Path) -> Manifest | None:
     """The manifest of a session's folder; None if there is none that can be read."""
     try:
         return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -52,6 +52,6 @@ def pending(folder: Path, sink: str) -> bool:
     try:
         said = msgspec.json.decode((folder / "sinks.json").read_bytes())
         tables = said.get(sink)
-    except (OSError, msgspec.DecodeError, AttributeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, AttributeError):
         return True
     return not isinstance(tables, dict) or any(table.get("pending", 1) for table in tables.values())

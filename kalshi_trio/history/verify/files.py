@@ -14,10 +14,18 @@ from kalshi_trio.journal.manifest import Manifest, Segment
 from kalshi_trio.journal.names import segment_of
 
 
+def number_of(entry: Segment) -> int:
+    """The number of the segment that an entry of the manifest is about; 0 where its file's name is none."""
+    try:
+        return segment_of(Path(entry.file))
+    except ValueError:
+        return 0
+
+
 def sealed_segments(folder: Path, manifest: Manifest, retired: list[int]) -> Iterator[Finding | None]:
     """One step a segment that the manifest has sealed: what is wrong with its files."""
     for entry in manifest.segments:
-        if entry.state == "sealed" and segment_of(Path(entry.file)) not in retired:
+        if entry.state == "sealed" and number_of(entry) not in retired:
             yield from _segment(folder / entry.file, entry)
         yield None
 
@@ -26,9 +34,10 @@ def others(folder: Path, manifest: Manifest | None) -> Iterator[Finding]:
     """Checkpoints that are damaged, segments that no manifest knows, and what a crash left."""
     for path in sorted(folder.glob("*.checkpoint")):
         if not checkpoints.whole(path):
-            yield Finding("damage", "journal", path.name, "checksum differs; a missing checkpoint costs time, not rows")
+            what = "not what was written; a missing checkpoint costs time, not rows"
+            yield Finding("damage", "journal", path.name, what)
     if manifest is not None and manifest.verdict != "open":
-        known = {segment_of(Path(entry.file)) for entry in manifest.segments}
+        known = {number_of(entry) for entry in manifest.segments}
         for path in sorted(folder.glob("*.arrows")):
             if segment_of(path) not in known:
                 yield Finding("damage", "journal", path.name, "a segment that the manifest does not know")

@@ -124,24 +124,19 @@ class Walk:
 
     def _resume_at(self, first: int) -> None:
         """Holds the checkpoint at a segment's beginning against the state, or begins there where that is not known."""
+        known = self._sure and first == self.state.frame + 1
         near = (
             checkpoints.at(self._folder, self._segment)
             if self._segment
             else checkpoints.nearest(self._folder, first - 1)
         )
-        if near is None or near.first != first:
-            self._sure = self._sure and first == self._fold.builder.state.frame + 1
-            return
-        if near.blob == self._fold.builder.dump():
-            self._sure = True
-        elif self._sure and first == self._fold.builder.state.frame + 1:
-            where = f"{near.segment:06}.checkpoint"
-            self.findings.append(
-                Finding("damage", "journal", where, "not the state that the records before it make", (first, first))
-            )
-        else:
+        fits = near is not None and near.first == first
+        if near is not None and fits and not known:
             self._fold.resume(near.blob)
-            self._sure = True
+        elif near is not None and self._segment and known and not (fits and near.blob == self._fold.builder.dump()):
+            what = "not the state that the records before it make"
+            self.findings.append(Finding("damage", "journal", near.name, what, (first, first)))
+        self._sure = known or fits
 
     def _take(self, found: Frames | Hole) -> Piece:
         if isinstance(found, Hole):

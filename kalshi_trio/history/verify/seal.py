@@ -83,14 +83,18 @@ def whole(manifest: Manifest, walk: Walk, session: str, rows: dict[str, Rows]) -
 
 
 def _summed(segments: list[Segment]) -> dict[str, Rows]:
-    tables = sorted({table for segment in segments for table in segment.rows})
-    return {
-        table: Rows(
-            sum(segment.rows[table].made for segment in segments if table in segment.rows),
-            session_digest(segment.rows[table].digest for segment in segments if table in segment.rows),
-        )
-        for table in tables
-    }
+    tables: dict[str, list[Rows]] = {}
+    for one in segments:
+        for table, rows in one.rows.items():
+            tables.setdefault(table, []).append(rows)
+    return {table: Rows(sum(rows.made for rows in parts), _digest(parts)) for table, parts in sorted(tables.items())}
+
+
+def _digest(parts: list[Rows]) -> str:
+    try:
+        return session_digest(rows.digest for rows in parts)
+    except ValueError:
+        return ""  # one of them is no digest any more
 
 
 def _differences(ours: object, sealed: object, path: str) -> Iterator[tuple[str, object, object]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.history.verify import files, seal
+from kalshi_trio.history.verify.files import number_of
 from kalshi_trio.history.verify.findings import Book, Covered, Finding, SessionReport, Table
 from kalshi_trio.history.verify.journal_walk import Ended, Piece, Walk
 from kalshi_trio.history.verify.sink_check import SinkCheck
@@ -59,7 +60,7 @@ class SessionCheck:
             return
         yield from self._files()
         entries = self._manifest.segments if self._manifest else []
-        gone = [entry for entry in entries if segment_of(Path(entry.file)) in self._said.retired]
+        gone = [entry for entry in entries if number_of(entry) in self._said.retired]
         for entry in gone:
             self._to_sinks(Piece(0, entry.frames[0], entry.frames[1]))
             yield entry.frames[1]
@@ -104,7 +105,7 @@ class SessionCheck:
             if entry is not None:
                 self._all_sure = False
                 for sink in self._sinks:
-                    sink.segment(segment_of(Path(entry.file)), entry.frames, entry.rows)
+                    sink.segment(number_of(entry), entry.frames, entry.rows)
 
     def _segment(self, ended: Ended) -> None:
         entry = self._entry(ended.number)
@@ -120,7 +121,7 @@ class SessionCheck:
 
     def _entry(self, number: int) -> Segment | None:
         entries = self._manifest.segments if self._manifest else []
-        return next((one for one in entries if segment_of(Path(one.file)) == number), None)
+        return next((one for one in entries if number_of(one) == number), None)
 
     def _finish(self, walk: Walk) -> None:
         state, report, manifest = walk.state, self.report, self._manifest
