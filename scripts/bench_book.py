@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from book_day import Day, Levels, Question
@@ -47,9 +47,9 @@ def main() -> None:
             print(f"\r{records:,} records written", end="", file=sys.stderr, flush=True)
         wrote = time.perf_counter() - began
         print(f"\r{day.records:,} records written in {wrote:.0f}s", file=sys.stderr)
-        seconds = {"in one process": [ask(folder, question) for question in day.questions]}
-        seconds["as a command"] = [ask_command(folder, question) for question in day.questions[: asked.processes]]
-        report = describe(folder, day, seconds, asked)
+        costs = {"in one process": [ask(folder, question) for question in day.questions]}
+        costs["as a command"] = [ask_command(folder, question) for question in day.questions[: asked.processes]]
+        report = describe(folder, day, costs, asked)
     if asked.json:
         print(json.dumps(report, indent=1))
     else:
@@ -70,31 +70,44 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def ask(folder: Path, question: Question) -> float:
-    """Seconds that the answer takes."""
-    began = time.perf_counter()
+class Cost(NamedTuple):
+    """Seconds by the clock, and of processor time: where others use the machine too, the second is what it takes."""
+
+    wall: float
+    cpu: float
+
+
+def ask(folder: Path, question: Question) -> Cost:
+    """What the answer costs."""
+    began, busy = time.perf_counter(), time.process_time()
     books = SessionBooks(folder)
     book = books.at(question.market, at(folder, books.last, Instant(question.ns)))
-    seconds = time.perf_counter() - began
+    cost = Cost(time.perf_counter() - began, time.process_time() - busy)
     no = {10_000 - price: size for price, size in book.asks}
     check(question, book.valid, {"yes": dict(book.bids), "no": no})
-    return seconds
+    return cost
 
 
-def ask_command(folder: Path, question: Question) -> float:
+def ask_command(folder: Path, question: Question) -> Cost:
     """The same for a process of its own."""
     command = [sys.executable, "-m", "kalshi_trio", "book", question.market, "--json"]
     command += ["--at", time_text(question.ns), "--session", str(folder)]
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), children()
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
     )
-    seconds = time.perf_counter() - began
+    cost = Cost(time.perf_counter() - began, children() - busy)
     said = json.loads(done.stdout)
     yes = {units(price): units(size) // 100 for price, size in said["bids"]}
     no = {10_000 - units(price): units(size) // 100 for price, size in said["asks"]}
     check(question, said["valid"], {"yes": yes, "no": no})
-    return seconds
+    return cost
+
+
+def children() -> float:
+    """Processor seconds of all processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def units(text: str) -> int:
@@ -109,7 +122,7 @@ def check(question: Question, valid: bool, sides: Levels) -> None:  # noqa: FBT0
         raise SystemExit(f"Wrong book of {question.market} at {time_text(question.ns)}")
 
 
-def describe(folder: Path, day: Day, seconds: dict[str, list[float]], asked: argparse.Namespace) -> dict[str, Any]:
+def describe(folder: Path, day: Day, costs: dict[str, list[Cost]], asked: argparse.Namespace) -> dict[str, Any]:
     """All that was measured."""
     sizes = {
         kind: sum(path.stat().st_size for path in folder.glob(f"*.{kind}"))
@@ -124,15 +137,17 @@ def describe(folder: Path, day: Day, seconds: dict[str, list[float]], asked: arg
         "checkpoint_bytes": sizes["checkpoint"],
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "load": os.getloadavg()[0],
-        "seconds": {
-            how: {"questions": len(some)} | {name: float(np.percentile(some, q)) for name, q in QUANTILES.items()}
-            for how, some in seconds.items()
-            if some
-        },
+        "seconds": {how: quantiles([cost.wall for cost in some]) for how, some in costs.items() if some},
+        "processor_seconds": {how: quantiles([cost.cpu for cost in some]) for how, some in costs.items() if some},
     }
 
 
 QUANTILES = {"p50": 50, "p95": 95, "max": 100}
+
+
+def quantiles(some: list[float]) -> dict[str, float]:
+    """And how many they are of."""
+    return {"questions": len(some)} | {name: float(np.percentile(some, q)) for name, q in QUANTILES.items()}
 
 
 def show(report: dict[str, Any]) -> None:
@@ -144,9 +159,12 @@ def show(report: dict[str, Any]) -> None:
         f"({share:.1%} of the journal's {report['journal_bytes'] / 1e6:.0f} MB); seed {report['seed']}, "
         f"load {report['load']:.1f}"
     )
-    table = Table("a book at a random instant", "questions", *QUANTILES, box=None)
+    table = Table(
+        "a book at a random instant", "questions", *QUANTILES, *(f"cpu {name}" for name in QUANTILES), box=None
+    )
     for how, found in report["seconds"].items():
-        table.add_row(how, str(found["questions"]), *(f"{found[name] * 1000:.0f} ms" for name in QUANTILES))
+        values = [times[name] for times in (found, report["processor_seconds"][how]) for name in QUANTILES]
+        table.add_row(how, str(found["questions"]), *(f"{value * 1000:.0f} ms" for value in values))
     console.print(table)
 
 

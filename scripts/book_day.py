@@ -62,6 +62,7 @@ class Day:
         self._fold = Fold(self._session, self._ended, save=partial(checkpoints.save, folder))
         self._segment, self._in_segment, self._since_ns = 1, 0, START_NS
         self._waiting: list[Records] = []
+        self._held = 0
 
     def write(self) -> Iterator[int]:
         """Says after some thousand records how many there are."""
@@ -82,7 +83,7 @@ class Day:
                 market = self._random.choice(markets)
                 sides = {side: dict(levels) for side, levels in self._floor.markets[market].book.sides.items()}
                 self.questions.append(Question(market, ns + LATE_NS, sides))
-            if sum(len(run.data) for run in self._waiting) >= TOGETHER:
+            if self._held >= TOGETHER:
                 self._flush()
                 yield self.records
         self._end(START_NS + self._steps * STEP_US * 1_000 + LATE_NS)
@@ -97,13 +98,14 @@ class Day:
             self._segment, self._in_segment, self._since_ns = self._segment + 1, 0, ns
         self._waiting.append(Records(self.records + 1, kind, connection, ns, ns, data))
         self.records += len(data)
+        self._held += len(data)
         self._in_segment += len(data)
 
     def _flush(self) -> None:
         if self._waiting:
             self._disk.write([(self._segment, run) for run in self._waiting])
             self._fold.feed(Frames(self._segment, self._waiting))
-            self._waiting = []
+            self._waiting, self._held = [], 0
 
     def _ended(self, end: SegmentEnd, rows: Digests) -> None:
         self._sealer.segment(end, rows, more=True)

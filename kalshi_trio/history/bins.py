@@ -93,7 +93,7 @@ class Resting:
 
     def _end(self, side: str, price: int) -> None:
         size, since = self._levels.pop((side, price), (0, 0))
-        if size:
+        if size and since < self._now:
             yes_price = price if side == "yes" else 10_000 - price
             sums = self._sums.get(yes_price)
             if sums is None:

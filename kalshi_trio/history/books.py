@@ -100,7 +100,7 @@ class SessionBooks:
         if not (near.first - 1 if near else 0) <= self._builder.state.frame <= frame:
             self._builder = Builder(self.session, near.blob if near else None)
         builder = self._builder
-        for found in read_around(self.folder, builder.state.frame, frame):
+        for found in read_around(self.folder, builder.state.frame, frame) if builder.state.frame < frame else ():
             feed(builder, found)
             builder.take()
             builder.told()

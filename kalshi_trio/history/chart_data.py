@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -84,7 +83,7 @@ class Chart:
         self._bid = Line(self._columns, yes or None)
         self._ask = Line(self._columns, ONE_DOLLAR_E4 - no if no else None)
         self._resting = Resting(self._columns)
-        self._valid = before.valid
+        self._before = (before.valid, state.snapshots if state else 0)
         if state and before.valid:
             self._resting.replace(state.book.yes.levels, state.book.no.levels, start)
         self._trades: Counter[Trades] = Counter()
@@ -110,18 +109,16 @@ class Chart:
         return found.records[0].ts_recv if found else self._builder.state.last_ns
 
     def _piece(self, found: Frames | Hole) -> None:
-        lost = deque[Change](
-            (frame, partial(self._resting.lost, ns)) for frame, ns, valid in self._turns(found) if not valid
-        )
+        turns = deque(self._turns(found))
         for made in self._builder.take():
             rows = made.rows()
-            for _, change in heapq.merge(self._changes(rows), _through(lost, rows.hi), key=itemgetter(0)):
+            for _, change in heapq.merge(self._deltas(rows), _through(turns, rows.hi), key=itemgetter(0)):
                 change()
             self._others(rows)
         self._builder.told()
 
-    def _turns(self, found: Frames | Hole) -> Iterator[tuple[int, int, bool]]:
-        """Feeds the builder; where the book began or ceased to be valid: record, time, and which of the two."""
+    def _turns(self, found: Frames | Hole) -> Iterator[Change]:
+        """Feeds the builder; where a snapshot came, or the book ceased to be valid, takes over what is there behind it."""
         builder, state = self._builder, self._builder.state
         for run in found.records if isinstance(found, Frames) else (found,):
             if isinstance(run, Hole):
@@ -129,22 +126,19 @@ class Chart:
             else:
                 builder.feed(run)
             market = state.markets.get(self._market)
-            valid = market is not None and market.valid and not state.holed
-            if valid != self._valid:
-                self._valid = valid
-                yield state.frame, state.last_ns, valid
+            now = (market is not None and market.valid and not state.holed, market.snapshots if market else 0)
+            if now != self._before:
+                self._before = now
+                if market is not None and now[0]:
+                    book = (dict(market.book.yes.levels), dict(market.book.no.levels))
+                    yield state.frame, partial(self._resting.replace, *book, state.last_ns)
+                else:
+                    yield state.frame, partial(self._resting.lost, state.last_ns)
 
-    def _changes(self, rows: RowBatch) -> Iterator[Change]:
-        """What happened to the book, in order."""
-        columns = ("frame", "ts_recv", "side", "price", "size")
-        snapshots = groupby(self._of(rows, "snapshots", *columns), key=itemgetter(0, 1))
-        whole = ((frame, partial(self._resting.replace, *_sides(levels), ns)) for (frame, ns), levels in snapshots)
-        deltas = (
-            (frame, partial(self._resting.level, side, price, size, ns))
-            for frame, ns, side, price, size in self._of(rows, "deltas", *columns)
-            if size is not None
-        )
-        return heapq.merge(whole, deltas, key=itemgetter(0))
+    def _deltas(self, rows: RowBatch) -> Iterator[Change]:
+        for frame, ns, side, price, size in self._of(rows, "deltas", "frame", "ts_recv", "side", "price", "size"):
+            if size is not None:
+                yield frame, partial(self._resting.level, side, price, size, ns)
 
     def _others(self, rows: RowBatch) -> None:
         for ns, bid, ask in self._of(rows, "top_of_book", "book_ts_recv", "bid", "ask"):
@@ -167,17 +161,9 @@ class Chart:
         return zip(*map(_plain, mine), strict=True)
 
 
-def _through(lost: deque[Change], frame: int) -> Iterator[Change]:
-    while lost and lost[0][0] <= frame:
-        yield lost.popleft()
-
-
-def _sides(levels: Iterable[tuple[Any, ...]]) -> tuple[dict[int, int], dict[int, int]]:
-    sides: dict[str, dict[int, int]] = {"yes": {}, "no": {}}
-    for _, _, side, price, size in levels:
-        if side and size:
-            sides[side][price] = size
-    return sides["yes"], sides["no"]
+def _through(turns: deque[Change], frame: int) -> Iterator[Change]:
+    while turns and turns[0][0] <= frame:
+        yield turns.popleft()
 
 
 def _plain(column: pa.ChunkedArray) -> list[Any]:

@@ -52,17 +52,17 @@ def draw_chart(data: ChartData, path: Path) -> None:
 def _titles(axes: Axes, data: ChartData) -> None:
     columns = data.columns
     start, end = (_EPOCH + datetime.timedelta(microseconds=ns // 1000) for ns in (columns.start_ns, columns.end_ns))
-    until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
+    clock = "%H:%M:%S" if end - start > datetime.timedelta(minutes=1) else "%H:%M:%S.%f"
+    until = f"{end:{clock}}" if start.date() == end.date() else f"{end:%Y-%m-%d {clock}}"
     contracts = sum(data.trades.values()) / 100
     causes = ", ".join(f"{many} {cause.replace('_', ' ')}" for cause, many in data.causes.most_common(4))
     parts = [
-        f"{start:%Y-%m-%d %H:%M:%S} to {until} UTC",
+        f"{start:%Y-%m-%d {clock}} to {until} UTC",
         f"book valid {floor(1e4 * float(data.valid.mean())) / 100:g} % of the time"
         + (f" ({causes})" if causes else ""),
         f"{contracts:,.0f} contracts traded" if data.trades else "no trades recorded",
-        f"session {data.session}",
     ]
-    title(axes, data.market, "   ·   ".join(parts))
+    title(axes, data.market, f"session {data.session}", "   ·   ".join(parts))
 
 
 def _edges(columns: Columns) -> Floats:

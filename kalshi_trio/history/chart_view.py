@@ -36,7 +36,7 @@ def view(data: ChartData) -> View:
     prices = [price for price in data.heat if low <= price <= high]
     tick = math.gcd(*prices, _CENT)
     fit = (step for step in _STEPS if not step % tick and (high - low) / step <= ROWS)
-    step = next((step for step in fit if _filled(prices, low, high, step)), _CENT)
+    step = next((step for step in fit if _filled(prices, step)), _CENT)
     low, high = low // step * step, -(-high // step) * step
     rows = np.zeros(((high - low) // step + 1, data.columns.count))
     for price in prices:
@@ -45,9 +45,10 @@ def view(data: ChartData) -> View:
     return View(low, high, step, rows, _scale(rows))
 
 
-def _filled(prices: list[int], low: int, high: int, step: int) -> bool:
+def _filled(prices: list[int], step: int) -> bool:
     """Whether most rows have a level at some time: ticks are finer near 0 and 1 dollar, and stripes elsewhere mislead."""
-    return len({price // step for price in prices}) >= _FILLED * ((high - low) / step)
+    rows = {price // step for price in prices}
+    return bool(rows) and len(rows) >= _FILLED * (max(rows) - min(rows) + 1)
 
 
 def _range(data: ChartData) -> tuple[int, int]:

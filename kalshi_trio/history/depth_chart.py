@@ -45,7 +45,7 @@ def _draw(axes: Axes, book: BookAt, depth: int | None) -> None:
         else "before its first record"
     )
     state = "continuous" if book.valid else f"not continuous: {book.why}"
-    title(axes, book.market, f"{when}   ·   {state}   ·   session {book.session}")
+    title(axes, book.market, f"session {book.session}", f"{when}   ·   {state}")
     sides = [curve(levels[:depth]) for levels in (book.bids, book.asks)]
     shown = [price for side in sides for price in side.prices] or [0, ONE]
     pad = max((max(shown) - min(shown)) * 0.04, 50)

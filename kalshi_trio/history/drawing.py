@@ -35,10 +35,12 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, facecolor=FACE, layout="constrained")
 
 
-def title(axes: Axes, main: str, below: str) -> None:
-    """A bold line, and one in grey under it."""
+def title(axes: Axes, main: str, aside: str, below: str) -> None:
+    """A bold line with something aside at its right end, and one in grey under it."""
     axes.set_title(main, loc="left", fontweight="bold", fontsize=13, pad=22)
-    axes.annotate(below, (0, 1), (0, 7), "axes fraction", "offset points", color=GREY, fontsize=9)
+    axes.set_title(aside, loc="right", color=GREY, fontsize=9, pad=22)
+    text = axes.annotate(below, (0, 1), (0, 7), "axes fraction", "offset points", color=GREY, fontsize=9)
+    text.set_in_layout(False)  # a long one must not make the axes narrow
 
 
 DOLLARS = FuncFormatter(lambda e4, _: f"${e4 / 10_000:.4f}".removesuffix("00"))

@@ -27,7 +27,7 @@ def ladder(book: BookAt, depth: int | None = None) -> Group:
     longest = max((size for _, size in (*asks, *bids)), default=1)
     for name, style, levels in (("ask", ASK, _totals(asks)[::-1]), ("bid", BID, _totals(bids))):
         for price, size, total in levels:
-            bar = "█" * max(round(BAR * size / longest), 1)
+            bar = _bar(size / longest)
             cells = (
                 Text(name, DIM),
                 Text(dollars(price), style),
@@ -44,6 +44,12 @@ def ladder(book: BookAt, depth: int | None = None) -> Group:
     ]
     more = ", ".join(f"{many} more {name}" for many, name in hidden if many)
     return Group(_head(book), Text(), table, *([Text(), Text(more, DIM)] if more else []))
+
+
+def _bar(share: float) -> str:
+    """Eighths of a cell, one at least."""
+    whole, eighths = divmod(max(round(BAR * 8 * share), 1), 8)
+    return "█" * whole + " ▏▎▍▌▋▊▉"[eighths].strip()
 
 
 def _totals(levels: Levels) -> list[tuple[int, int, int]]:
