@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -57,18 +58,12 @@ class Feeding:
             session.start_soon(nursery, "subscriber", run_subscriber, wanted, links_out, signals, orders_in)
             async with trio.open_nursery() as beside:
                 if self.rest is not None and settings.audit:
-                    auditor = Auditor(
-                        self.rest,
-                        settings.markets,
-                        settings.audit,
-                        self._whole,
-                        lambda event: feed.aside("rest", event),
-                    )
+                    note = partial(feed.aside, "rest")
+                    auditor = Auditor(self.rest, settings.audit, self._whole, note)
                     session.start_soon(beside, "auditor", auditor.run)
                 with session.entry("feed"):
                     await feed.run()
                 beside.cancel_scope.cancel(reason="the feed has ended")
 
-    def _whole(self, ticker: str) -> bool:
-        market = self.state.markets.get(ticker)
-        return market is not None and market.valid
+    def _whole(self) -> list[str]:
+        return [ticker for ticker, market in self.state.markets.items() if market.valid]

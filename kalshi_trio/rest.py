@@ -24,6 +24,7 @@ from kalshi_trio.protocol.retry import waits
 EVERY = 0.1
 SECONDS = 10.0
 """How long one request may take, its answer included."""
+CLOSE_SECONDS = 1.0
 LIMIT_BYTES = 8 << 20
 """The longest answer taken: 100 books of 100 levels a side have half a megabyte."""
 
@@ -72,7 +73,8 @@ class Rest:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        await self._client.__aexit__(kind, error, where)
+        with trio.move_on_after(CLOSE_SECONDS, shield=True):
+            await self._client.__aexit__(kind, error, where)
 
     @property
     def shown(self) -> str:

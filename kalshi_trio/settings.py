@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -91,12 +91,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"{ticker[:60]!r} is no market ticker")
         return markets
 
-    @field_validator("kalshi_ws_url")
+    @field_validator("kalshi_ws_url", "kalshi_rest_url")
     @classmethod
-    def _websocket(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and not (parts.scheme in ("ws", "wss") and parts.hostname and url.isascii() and url.isprintable()):
-            raise ValueError("write wss://host[:port]/path, or ws:// for an exchange on this machine")
+    def _address(cls, url: str, info: ValidationInfo) -> str:
+        parts, (plain, secure) = (
+            urlsplit(url),
+            ("ws", "wss") if info.field_name == "kalshi_ws_url" else ("http", "https"),
+        )
+        if url and not (parts.scheme in (plain, secure) and parts.hostname and url.isascii() and url.isprintable()):
+            raise ValueError(f"write {secure}://host[:port]/path, or {plain}:// for an exchange on this machine")
         return url
 
     @classmethod

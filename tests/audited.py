@@ -6,6 +6,7 @@ Websocket and REST meet the same floor; between them are the real client of each
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import httpx
@@ -97,7 +98,7 @@ class Audited:
         transport = httpx.MockTransport(self._handle)
         url = f"http://exchange.test{ROOT}"
         rest = Rest(url, signer(), transport=transport, wall_ns=clock.wall_ns)
-        self.auditor = Auditor(rest, MARKETS, a_minute, self._whole, lambda event: self.feed.aside("rest", event))
+        self.auditor = Auditor(rest, a_minute, self._whole, partial(self.feed.aside, "rest"))
         nursery.start_soon(run_subscriber, Subscriptions(MARKETS), links, signals, orders_in)
         nursery.start_soon(self._build)
         nursery.start_soon(self.auditor.run)
@@ -113,9 +114,8 @@ class Audited:
         response = await self.desk.answer(Request(request.method, request.url.raw_path.decode(), headers))
         return httpx.Response(response.status, content=response.body)
 
-    def _whole(self, ticker: str) -> bool:
-        market = self.builder.state.markets.get(ticker)
-        return market is not None and market.valid
+    def _whole(self) -> list[str]:
+        return [ticker for ticker, market in self.builder.state.markets.items() if market.valid]
 
     async def _build(self) -> None:
         while True:

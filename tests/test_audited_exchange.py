@@ -34,6 +34,7 @@ async def test_a_truthful_exchange_is_never_called_a_liar(
     assert found.total() > 25
     assert {market for market, _ in audited.found("market", "verdict")} == set(MARKETS)
     assert audited.builder.state.gaps_opened == 0
+    assert {records.connection for records in audited.journal.records if records.kind == "rest"} == {0}
     if lag:
         assert any(book > answer for book, answer in audited.found("book_frame", "answer_frame"))
     nursery.cancel_scope.cancel(reason="tested")

@@ -57,10 +57,11 @@ class Audited:
         self.rest = rest
         self.notes: list[tuple[float, dict[str, Any]]] = []
         self.broken: set[str] = set()
-        self.auditor = Auditor(rest, markets, a_minute, self._whole, self._note, shuffled=lambda some, _: list(some))
+        self.auditor = Auditor(rest, a_minute, self._whole, self._note, random=lambda: 0.0)
+        self._markets = markets
 
-    def _whole(self, market: str) -> bool:
-        return market not in self.broken
+    def _whole(self) -> list[str]:
+        return [market for market in self._markets if market not in self.broken]
 
     def _note(self, event: dict[str, object]) -> None:
         self.notes.append((trio.current_time(), event))
@@ -108,6 +109,17 @@ async def test_so_many_markets_a_minute_in_at_most_one_request_a_second(
     assert sum(len(markets) for _, markets in audited.rest.asked) == 2 * a_minute
 
 
+async def test_chance_decides_among_those_that_were_never_asked_about(autojump_clock: MockClock) -> None:
+    audited = Audited(FakeRest())
+    chances = iter([0.5, 0.4, 0.9, 0.1, 0.6, 0.7, 0.8])
+    audited.auditor.random = lambda: next(chances, 0.5)
+    await audited.run(7.9)
+
+    asked = [market for _, (market,) in audited.rest.asked]
+    assert asked[0] == "D"
+    assert sorted(asked[:7]) == list(MARKETS)
+
+
 async def test_no_more_markets_are_asked_about_than_there_are(autojump_clock: MockClock) -> None:
     audited = Audited(FakeRest(), 6000)
     await audited.run(1.9)
@@ -122,7 +134,6 @@ async def test_markets_without_a_whole_book_wait_for_it(autojump_clock: MockCloc
     assert audited.notes == []
 
     audited.broken = {"A", "C"}
-    audited.auditor._queue.clear()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(audited.run, 30)
         await trio.sleep(10.5)

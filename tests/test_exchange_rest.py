@@ -11,15 +11,20 @@ import h11
 import httpx
 import pytest
 import trio
-from memory_exchange import floor_show, gate, signer, virtual_ms
+from fed import delta, snapshot
+from memory_exchange import MemoryExchange, floor_show, gate, say, signer, virtual_ms
 from trio.testing import MockClock, memory_stream_pair
 
 from kalshi_trio.errors import InUse
 from kalshi_trio.exchange.http import IDLE_SECONDS, Request, Response, refused, serve_http, serve_http_tcp
 from kalshi_trio.exchange.lies import Lies
 from kalshi_trio.exchange.market import Book
+from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.prebuilt import PrebuiltShow, prebuild
+from kalshi_trio.exchange.recording import Recording
 from kalshi_trio.exchange.rest import BOOKS, ROOT, RestDesk
+from kalshi_trio.exchange.server import Exchange
+from kalshi_trio.foreign import Line
 from kalshi_trio.protocol.orderbooks import books_in
 from kalshi_trio.protocol.watch import flat
 
@@ -89,6 +94,23 @@ async def test_frames_made_beforehand_have_no_books(autojump_clock: MockClock) -
     desk = RestDesk(PrebuiltShow(prebuild([A], 10, seed=1, start_us=1)))
 
     assert (await ask(desk, target(A)))[0] == 501
+
+
+async def test_a_played_recording_shows_what_was_sent_so_far(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    frames = [snapshot(1, A, yes=[["0.5000", "10.00"]]), delta(2, "0.5000", "1.00", market=A)]
+    lines = [Line(1, number * 1_000_000_000, frame) for number, frame in enumerate(frames, 1)]
+    player = Player(Recording(lines), speed=1)
+    exchange, desk = MemoryExchange(nursery, Exchange(player)), RestDesk(player)
+    websocket = await exchange.connect()
+    await say(websocket, 1, "subscribe", channels=["orderbook_delta"], market_tickers=[A])
+    sizes = []
+    for _ in range(3):
+        await trio.sleep(0.8)
+        _, body = await ask(desk, target(A))
+        sizes.append(body["orderbooks"][0]["orderbook_fp"]["yes_dollars"])
+
+    assert sizes == [[["0.5000", "10.00"]], [["0.5000", "11.00"]], [["0.5000", "11.00"]]]
+    nursery.cancel_scope.cancel(reason="tested")
 
 
 async def test_chosen_answers_come_first(desk: RestDesk, autojump_clock: MockClock) -> None:

@@ -41,6 +41,14 @@ def test_on_80_by_24_all_parts_are_there() -> None:
         assert part in text
 
 
+def test_audits_are_counted_where_there_are_any() -> None:
+    stats = some_stats()
+    assert "audits" not in "\n".join(shown(some_picture(stats)))
+
+    stats.builder.audits = {"exact": 41, "inconsistent": 1}
+    assert "audits 41 exact, 1 inconsistent" in "\n".join(shown(some_picture(stats)))
+
+
 def test_without_much_room_what_matters_most_stays() -> None:
     lines = shown(some_picture(), 80, 8)
 

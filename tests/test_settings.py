@@ -58,6 +58,8 @@ def test_markets_are_split_at_commas_and_named_once(name: str, monkeypatch: pyte
         ("KALSHI_WS_URL", "https://example.org/"),
         ("KALSHI_WS_URL", "wss:///nowhere"),
         ("KALSHI_WS_URL", "wss://[half"),
+        ("KALSHI_REST_URL", "wss://example.org/"),
+        ("AUDIT", "-1"),
     ],
 )
 def test_a_mistake_names_the_setting_its_source_and_its_value(
@@ -73,6 +75,9 @@ def test_the_endpoint_is_that_of_the_chosen_exchange_unless_it_is_given() -> Non
     assert load({})[0].ws_url == HOSTS["prod"][0]
     assert load({"kalshi_env": "demo"})[0].ws_url == HOSTS["demo"][0]
     assert load({"kalshi_ws_url": "ws://127.0.0.1:1/x"})[0].ws_url == "ws://127.0.0.1:1/x"
+    assert load({})[0].rest_url == HOSTS["prod"][1]
+    assert load({"kalshi_env": "demo"})[0].rest_url == HOSTS["demo"][1]
+    assert load({"kalshi_rest_url": "http://127.0.0.1:1/x"})[0].rest_url == "http://127.0.0.1:1/x"
 
 
 def test_a_word_in_our_own_file_that_is_no_setting_is_a_mistake() -> None:

@@ -5,10 +5,10 @@ It judges nothing. The builder does that, from the journal, so that a replay fin
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -59,23 +59,21 @@ class Rest(AbstractAsyncContextManager["Rest"], Protocol):
 
 @dataclass(slots=True)
 class Auditor:
-    """Audits `a_minute` markets, those first that were not asked for the longest time.
+    """Audits `a_minute` markets, those first that were not asked about for the longest time, else by chance.
 
-    `whole` says whether a market's book can be judged now; `note` makes a journal record of what it is given.
+    `whole` names the markets whose books can be judged now; `note` makes a journal record of what it is given.
     """
 
     rest: Rest
-    markets: Sequence[str]
     a_minute: int
-    whole: Callable[[str], bool]
+    whole: Callable[[], Iterable[str]]
     note: Callable[[dict[str, object]], None]
-    shuffled: Callable[[Sequence[str], int], list[str]] = random.sample
+    random: Callable[[], float] = random.random
     requests: int = 0
-    _queue: deque[str] = field(default_factory=deque)
+    _asked: dict[str, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Until it is cancelled. Whatever goes wrong ends the audits, and never the recording."""
-        self._queue.extend(self.shuffled(self.markets, len(self.markets)))
         try:
             async with self.rest:
                 await self._audit_on()
@@ -86,20 +84,21 @@ class Auditor:
         size = min(math.ceil(self.a_minute / 60), MOST)
         every, due = 60 * size / self.a_minute, trio.current_time()
         while True:
-            chosen = [market for market in self._queue if self.whole(market)][:size]
+            chosen = heapq.nsmallest(size, self.whole(), key=self._turn)
             if not chosen:
                 await trio.sleep(LOOK_SECONDS)
                 continue
-            for market in chosen:
-                self._queue.remove(market)
-            self._queue.extend(chosen)
             await self._audit(chosen)
             due = max(due + every, trio.current_time())
             await trio.sleep_until(due)
 
+    def _turn(self, market: str) -> tuple[int, float]:
+        return self._asked.get(market, 0), self.random()
+
     async def _audit(self, markets: list[str]) -> None:
         await self.rest.turn()
         self.requests += 1
+        self._asked.update(dict.fromkeys(markets, self.requests))
         said: dict[str, object] = {"request": self.requests, "path": PATH, "markets": markets}
         self.note({"event": "asked"} | said)
         await trio.sleep(LEAD_SECONDS)
