@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from kalshi_trio import __version__
-from kalshi_trio.cli_history import import_, rebuild, replay
+from kalshi_trio.cli_history import export, import_, rebuild, replay
 from kalshi_trio.cli_options import chosen, settings_options
 from kalshi_trio.errors import ConfigError, UserError
 from kalshi_trio.observe.health import examine
@@ -111,7 +111,7 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
     context.exit(1 if wrong else 0)
 
 
-for module in (import_, rebuild, replay):
+for module in (export, import_, rebuild, replay):
     cli.add_command(module.command)
 
 
