@@ -9,7 +9,6 @@ import os
 import stat
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from recordings import Session
 from sink_rows import SESSION, batch
@@ -20,7 +19,6 @@ from kalshi_trio.journal.checkpoints import Checkpoint
 from kalshi_trio.journal.disk import Disk, rewrite
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.sinks.parquet import ParquetStore
-from kalshi_trio.sinks.shelf import LocalShelf
 
 
 class Disks:
@@ -103,20 +101,3 @@ def test_what_parquet_calls_stored_has_a_name_that_lasts(disks: Disks, tmp_path:
 
     assert disks.lost(tmp_path) == []
     assert len(list(tmp_path.rglob("*.parquet"))) >= 2
-
-
-def test_a_file_whose_folder_cannot_be_fsynced_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = LocalShelf(tmp_path)
-    shelf.put("deltas/a/first.parquet", pa.py_buffer(b"1"))
-    fsync = os.fsync
-
-    def refuse_folders(number: int) -> None:
-        if stat.S_ISDIR(os.fstat(number).st_mode):
-            raise OSError(5, "Input/output error")
-        fsync(number)
-
-    monkeypatch.setattr(os, "fsync", refuse_folders)
-    with pytest.raises(Exception, match="Input/output error"):
-        shelf.put("deltas/a/second.parquet", pa.py_buffer(b"2"))
-
-    assert shelf.files("deltas") == ["a/first.parquet"]
