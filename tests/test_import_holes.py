@@ -1,10 +1,11 @@
 """Recordings of the live exchange, whole and harmed, imported: the session lists exactly the holes that the oracle found.
 
-Each by its connection, sid, numbers and frame; not one more, not one less: in its rows, and counted in its manifest.
+Each by its connection, sid, numbers and frame; not one more, not one less: in rows and manifest, and told by `verify`.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections import Counter
@@ -13,9 +14,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import recordings
+import trio
 from harm import HARMED, HOWS, Harm, damaged
-from imports import Imported, imported
+from imports import Imported, imported, settings_for
 from recordings import Line
+
+from kalshi_trio.history.verifying import verify
+from kalshi_trio.observe.terminal import Terminal
 
 pytestmark = recordings.needed
 
@@ -86,14 +91,31 @@ def opened(session: Imported) -> list[dict[str, Any]]:
 
 def check(some: list[Line], folder: Path) -> Holes:
     holes = known(some)
-    session = imported(folder, in_envelopes(some, folder / "lines.jsonl"))
+    session = imported(folder, in_envelopes(some, folder / "lines.jsonl"), parquet=True)
     manifest, rows = session.manifest, opened(session)
 
     assert listed(session) == holes
     assert manifest.gaps["opened"] == len(rows)
     assert manifest.verdict == ("known holes" if rows else "complete")
     assert unhealed(session) == manifest.gaps["opened"] - manifest.gaps["healed"]
+    check_verified(folder, rows, recordings.judged(some)["sequences"])
     return holes
+
+
+def check_verified(folder: Path, rows: list[dict[str, Any]], sequences: dict[str, Any]) -> None:
+    """`verify` finds nothing but those holes, and counts what came of each sid as the oracle does."""
+    report = trio.run(verify, settings_for(folder, parquet=True), Terminal(file=io.StringIO()), "latest")
+    (session,) = report.sessions
+
+    assert report.exit_code == (3 if rows else 0)
+    assert {finding.level for finding in session.findings} <= {"hole", "note"}
+    assert [(hole.frame, hole.cause, hole.expected, hole.got, hole.markets) for hole in session.gaps] == [
+        (row["frame"], row["cause"], row["expected"], row["got"], row["markets"]) for row in rows
+    ]
+    assert {(run.connection, run.sid): (run.missing, run.repeated) for run in session.sequences} == {
+        _key(name): (run["missing"] + run["first_seq"] - 1, run["dups"] + run["regressions"])
+        for name, run in sequences.items()
+    }
 
 
 def unhealed(session: Imported) -> int:

@@ -171,6 +171,27 @@ def test_a_failing_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.
     assert store.positions(SESSION)["deltas"] == 5
 
 
+def test_what_a_kill_leaves_half_written_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        """The process is no more: nothing cleans up."""
+
+    def half(path: Path, data: pa.Buffer) -> None:
+        path.write_bytes(data.to_pybytes()[: data.size // 2])
+        raise Killed
+
+    store = ParquetStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("kalshi_trio.sinks.shelf._write_through", half)
+        with pytest.raises(Killed):
+            store.write(batch(1, 10), dict.fromkeys(TABLES, 0))
+    assert ds.dataset(tmp_path / "deltas").count_rows() == 0
+
+    again = ParquetStore(tmp_path)
+    assert set(again.positions(SESSION).values()) == {0}
+    again.write(batch(1, 10), dict.fromkeys(TABLES, 0))
+    assert ds.dataset(tmp_path / "deltas").count_rows() == batch(1, 10).tables["deltas"].num_rows
+
+
 def test_a_name_that_may_not_survive_a_power_cut_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ParquetStore(tmp_path)
     store.write(delta_batch(1, 5), {})

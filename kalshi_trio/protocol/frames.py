@@ -163,6 +163,8 @@ class Frames:
 
     def _precisions(self) -> None:
         values = self._values
+        if not (values.prices.odd or values.counts.odd or values.times.odd):
+            return
         for numbers in (values.prices, values.counts, values.times):
             for decimals, times in sorted(numbers.odd.items()):
                 self._state.census.precision(numbers.what, decimals, times)
