@@ -48,6 +48,16 @@ def count(store: ClickHouseStore, table: str = "deltas") -> int:
     return int(store._client.query(f"SELECT count() FROM {store._full(table)}").result_rows[0][0])  # noqa: S608  our own names
 
 
+def test_a_server_that_is_not_there_is_named_in_one_short_line(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as taken:  # bound, and not listening
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(SinkUnavailable, match=f"^no connection to 127.0.0.1:{port}: Connection refused$"):
+            ClickHouseStore(Server(f"http://127.0.0.1:{port}", USER, PASSWORD), "nowhere").open()
+
+    assert caplog.messages == []
+
+
 def write_to_the_end(store: ClickHouseStore) -> None:
     """As the writer does: after an error ask, then write what is missing."""
     after = store.positions(SESSION)

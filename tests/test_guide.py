@@ -68,6 +68,26 @@ OURS = {
     "Summary": ("Summary", "test_summary"),
 }
 
+NAMED = {
+    # class, function, setting or format of the guide → how its tests' names begin
+    "LogConfig": "test_class_log_config",
+    "WorkflowSession": "test_class_workflow_session",
+    "AsyncWorkflowSession": "test_class_async_workflow_session",
+    "log_workflow": "test_decorator_log_workflow",
+    "get_logger": "test_function_get_logger",
+    "setup_session_logger": "test_function_setup_session_logger",
+    "log_event": "test_method_log_event",
+    "CONSOLE_LEVEL": "test_setting_console_level",
+    "FILE_LEVEL": "test_setting_file_level",
+    "maxBytes": "test_setting_max_bytes",
+    "backupCount": "test_setting_backup_count",
+    "DETAILED_FORMAT": "test_setting_detailed_format",
+    "%(asctime)s | %(name)-30s | %(levelname)-8s | %(message)s": "test_format_of_a_line_in_a_file",
+    "INFO     | ": "test_format_of_a_line_on_the_console",
+    "SESSION_YYYYMMDD_HHMMSS.log": "test_format_of_the_session_files_name",
+    "kalshifolder_websocket_ws_runtime.log": "test_format_of_a_modules_file_name",
+}
+
 
 def names_of_tests() -> set[str]:
     """Of all tests about the guide."""
@@ -91,6 +111,27 @@ def test_every_heading_and_row_has_its_place_and_its_test(entry: str) -> None:
 
     assert heading is None or section(PAGE, heading).strip()
     assert any(name.startswith(beginning) for name in names_of_tests())
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_name_and_format_has_its_test(name: str) -> None:
+    assert any(test.startswith(NAMED[name]) for test in names_of_tests())
+
+
+def test_no_name_of_the_guide_is_forgotten_and_none_is_invented(guide: str) -> None:
+    imports = re.findall(r"^from (?:logging_config|workflow_logger) import (\w+)$", guide, re.MULTILINE)
+    tokens = {
+        *imports,
+        *re.findall(r"session\.(\w+)\(", guide),
+        *re.findall(r"^- \*\*@?(\w+)\b.*\*\*:", guide, re.MULTILINE),
+    }
+    tokens |= {*re.findall(r"^ {4}([A-Za-z_]+) ?=", guide, re.MULTILINE), *re.findall(r"`([A-Za-z_]+)`", guide)}
+    tokens |= set(re.findall(r"`(\w+)\(\)`", guide))
+    named = {token for token in tokens if re.search(r"[a-z][A-Z]|_", token)}
+
+    assert len(named) >= 10
+    assert [name for name in NAMED if name not in guide] == []
+    assert named <= set(NAMED), named - set(NAMED)
 
 
 def test_no_heading_of_the_guide_is_forgotten(guide: str) -> None:

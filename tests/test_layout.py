@@ -29,7 +29,7 @@ def test_on_80_by_24_all_parts_are_there() -> None:
         "kalshi_trio 20261124_050102-9f3a1c70",
         "● connected  external-api-ws.kalshi.com",
         "connection 2, 1 reconnect  0:12:34",
-        "1,234 msg/s  mean 1,100  301 kB/s",
+        "1,234 msg/s  mean 1,100  301 kB/s  late 3.5 ms, p99 12.4",
         "42%  18s left",
         "received 100,271   decoded 100,257   control 7   unknown 0   refused 0",
         "gaps 1 opened, 1 healed   books 4 of 5 whole   warnings 2   errors 0",
@@ -88,6 +88,13 @@ def test_a_terminal_that_knows_ascii_only_gets_ascii_only() -> None:
 
     assert any("connected  external" in line for line in lines)
     assert all(line.isascii() for line in lines)
+
+
+def test_where_clocks_are_hours_apart_no_lateness_is_shown() -> None:
+    stats = some_stats()
+    stats.lateness_ms["exchange_to_receive"]["p50"] = 5e9
+
+    assert "late" not in "\n".join(shown(some_picture(stats)))
 
 
 def test_a_lost_book_shows_no_prices() -> None:

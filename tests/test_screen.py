@@ -6,11 +6,15 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
+import subprocess
+import sys
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from rich.text import Text
@@ -28,16 +32,16 @@ class Tty:
         self.stream = os.fdopen(os.dup(self.slave), "w")
         self.seen = b""
 
-    def until(self, condition: Callable[[str], bool]) -> str:
-        """What was written until the condition holds; fails after five seconds."""
-        late = threading.Timer(5, os.write, (self.slave, b"TOO LATE"))
+    def until(self, condition: Callable[[str], bool], seconds: float = 5) -> str:
+        """What was written until the condition holds; fails after so many seconds."""
+        late = threading.Timer(seconds, os.write, (self.slave, b"TOO LATE"))
         late.start()
         while not condition(self.seen.decode(errors="replace")):
             assert b"TOO LATE" not in self.seen, self.seen
             self.seen += os.read(self.master, 65_536)
         late.cancel()
         late.join()
-        return self.seen.decode()
+        return self.seen.decode(errors="replace")
 
     def lines(self) -> list[str]:
         """What stands on the terminal: of the codes only those that rich's live view uses."""
@@ -117,3 +121,23 @@ def test_a_terminal_that_takes_no_bytes_holds_nobody_up(tty: Tty) -> None:
 
     assert time.monotonic() - began < 1
     tty.until(lambda text: "\x1b[?25h" in text)
+
+
+def bare(text: str) -> str:
+    """Without codes."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", text)
+
+
+def test_the_recorder_shows_its_view_and_the_logs_warnings_on_a_terminal(tty: Tty, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kalshi_trio", "demo", "--seconds", "60", "--clickhouse-url", "http://127.0.0.1:9"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=tty.slave, stdout=tty.slave) as process:  # noqa: S603  our own
+        try:
+            tty.until(lambda text: "warnings 1" in bare(text) and "late " in text and "KXDEMORAIN" in text, seconds=40)
+            process.send_signal(signal.SIGINT)
+            seen = bare(tty.until(lambda text: "SESSION ENDED" in text, seconds=20))
+        finally:
+            process.kill()
+
+    for part in ("● connected  127.0.0.1", "msg/s", "ClickHouse: ", "● retrying", "books 4 of 4", "stopping, storing"):
+        assert part in seen

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from kalshi_trio.log_lines import escape
 from kalshi_trio.observe import figures
+from kalshi_trio.observe.lateness import OTHER_CLOCK, RECEIVED
 from kalshi_trio.observe.picture import Picture, Progress, Stage
 from kalshi_trio.observe.stats import Stats, Top
 from kalshi_trio.observe.view_lines import DIM, Column, ends, flow, table, text
@@ -44,10 +45,11 @@ def connection(picture: Picture, width: int, *, plain: bool) -> Lines:
 
 
 def rate(picture: Picture, width: int, *, plain: bool) -> Lines:
-    """Messages a second: their past as a line of bars, now, mean; bytes a second."""
+    """Messages a second: their past as a line of bars, now, mean; bytes a second; how old frames were when they came."""
     rates = picture.rates
+    late = _late(picture.stats) if width >= WIDE else ""
     left = Text(f"{rates.now:,.0f} msg/s", HEAD).append(
-        f"  mean {rates.mean:,.0f}  {figures.size(rates.nbytes)}/s", DIM
+        f"  mean {rates.mean:,.0f}  {figures.size(rates.nbytes)}/s{late}", DIM
     )
     room = width - left.cell_len - 2
     right = Text("" if plain or room < 8 else _sparks(rates.past[-room:]), HEAD)
@@ -129,6 +131,14 @@ def progress(done: Progress | None) -> Lines:
     bar = ProgressBar(total=1.0, completed=done.done, complete_style=HEAD, finished_style=GOOD, style=DIM)
     line.add_row(bar, Text(f"{done.done:4.0%}{left}"))
     return [line]
+
+
+def _late(stats: Stats) -> str:
+    """From exchange to receipt: in the middle and of the slowest hundredth. Empty where clocks are hours apart."""
+    found = stats.lateness_ms.get(RECEIVED)
+    if found is None or abs(found["p50"]) > OTHER_CLOCK / 1e6:
+        return ""
+    return f"  late {found['p50']:,.1f} ms, p99 {found['p99']:,.1f}"
 
 
 def _state(picture: Picture) -> tuple[str, str]:

@@ -5,6 +5,7 @@ Codes: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCode
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -64,6 +65,12 @@ def _kind(error: ClickHouseError) -> type[SinkError]:
     return SinkUnavailable if code in PASSING else SinkRefused
 
 
+_UNCONNECTED = re.compile(r"host='([^']+)', port=(\d+)\).*\[Errno -?\d+\] ([\w ]+)")
+"""How urllib3 tells that there is no connection, in 300 characters that hide why."""
+
+
 def _text(error: Exception, secret: str) -> str:
-    text = " ".join(str(error).split())[:400]
+    text = " ".join(str(error).split())
+    unconnected = _UNCONNECTED.search(text)
+    text = "no connection to {}:{}: {}".format(*unconnected.groups()) if unconnected else text[:400]
     return text.replace(secret, "***") if secret else text

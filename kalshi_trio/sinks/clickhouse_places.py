@@ -135,8 +135,8 @@ class Server:
     def connect(self) -> Client:
         """See Place."""
         self.close()
-        # Its warnings repeat what our errors say, once for every try.
-        logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
+        for name in ("clickhouse_connect", "urllib3"):  # their warnings repeat what our errors say, once for every try
+            logging.getLogger(name).setLevel(logging.ERROR)
         proxy = check_env_proxy(self._scheme, self._host, self._port)
         self._pool = ProxyManager(proxy) if proxy else PoolManager()
         self._cut = interruptible(self._pool)
