@@ -18,7 +18,7 @@ class Held:
 
     def __init__(self, limit: int = HELD_BYTES) -> None:
         self._limit = limit
-        self._arrivals: deque[Arrival] = deque()
+        self._arrivals: deque[tuple[Arrival, int]] = deque()
         self._bytes = 0
         self._filled = trio.Event()
         self._emptied = trio.Event()
@@ -28,8 +28,9 @@ class Held:
     def put(self, arrival: Arrival) -> None:
         """Adds an arrival; dropped where the end has been told already. Never waits."""
         if self.lost is None:
-            self._arrivals.append(arrival)
-            self._bytes += sum(map(len, arrival.frames))
+            size = sum(map(len, arrival.frames))
+            self._arrivals.append((arrival, size))
+            self._bytes += size
             self._filled.set()
 
     def end(self, lost: FeedLost) -> None:
@@ -54,14 +55,14 @@ class Held:
                 raise self.lost
             self._filled = trio.Event()
             await self._filled.wait()
-        arrival = self._arrivals.popleft()
-        self._bytes -= sum(map(len, arrival.frames))
+        arrival, size = self._arrivals.popleft()
+        self._bytes -= size
         self._emptied.set()
         return arrival
 
     def rest(self) -> list[Arrival]:
         """Everything that is here."""
-        rest = list(self._arrivals)
+        rest = [arrival for arrival, _ in self._arrivals]
         self._arrivals.clear()
         self._bytes = 0
         self._emptied.set()
