@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from clickhouse_http import PASSWORD, USER, Front
 from pyarrow import fs
 from sink_rows import SESSION, batch, delta_batch
 
@@ -16,7 +17,7 @@ from kalshi_trio.errors import RowsDamaged
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, TABLES, RowBatch
 from kalshi_trio.sinks import clickhouse_rows, parquet_rows
 from kalshi_trio.sinks.base import Store
-from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded
+from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
 from kalshi_trio.sinks.clickhouse_rows import ClickHouseRows
 from kalshi_trio.sinks.parquet import ParquetStore
 from kalshi_trio.sinks.parquet_rows import ParquetRows, whole_frames
@@ -34,13 +35,24 @@ def kept(store: Store, batches: list[RowBatch]) -> None:
     store.close()
 
 
-@pytest.fixture(params=["Parquet", "object store", "ClickHouse"])
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    front = Front(tmp_path_factory.mktemp("server"))
+    kept(ClickHouseStore(Server(front.url, USER, PASSWORD)), [*BATCHES, delta_batch(1, 50, OTHER)])
+    yield front
+    front.close()
+
+
+@pytest.fixture(params=["Parquet", "object store", "ClickHouse", "ClickHouse server"])
 def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RowSource]:
     monkeypatch.setattr(parquet_rows, "PIECE", 60)
     monkeypatch.setattr(clickhouse_rows, "PAGE", 60)
     batches = [*BATCHES, delta_batch(1, 50, OTHER)]
     found: RowSource
-    if request.param == "ClickHouse":
+    if request.param == "ClickHouse server":
+        front = request.getfixturevalue("front")
+        found = ClickHouseRows(Server(front.url, USER, PASSWORD))
+    elif request.param == "ClickHouse":
         kept(ClickHouseStore(Embedded(tmp_path)), batches)
         found = ClickHouseRows(Embedded(tmp_path))
     else:
