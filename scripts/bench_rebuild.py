@@ -172,14 +172,14 @@ def report(runs: dict[str, list[Run]], subject: Subject, console: Console) -> No
     """The table."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="cyan")
     table.add_column("on one core", min_width=28)
-    for name in ("frames/s", "least", "most", "processor µs", "x the loop"):
+    for name in ("frames/s", "least", "most", "CPU µs", "x loop"):
         table.add_column(name, justify="right")
     for row, done in runs.items():
         rates = [run.rate for run in done]
         cpu = statistics.median(run.cpu_seconds / run.frames * 1e6 for run in done)
         cells = [f"{rate:,.0f}" for rate in (statistics.median(rates), min(rates), max(rates))]
         table.add_row(ROWS[row], *cells, f"{cpu:.2f}", f"{statistics.median(ratios(runs, row)):.2f}")
-    console.print(subject.what)
+    console.print(subject.what, soft_wrap=True)
     console.print(table)
 
 
