@@ -66,7 +66,7 @@ def test_every_command_it_names_exists(command: str) -> None:
 def test_the_demo_ends_as_it_shows(tmp_path: Path) -> None:
     shown = next(block for block in blocks("text") if "Tally" in block and "latest_book" in block)
     done = subprocess.run(
-        [sys.executable, "-m", "kalshi_trio", "demo", "--seconds", "5"],
+        [sys.executable, "-m", "kalshi_trio", "demo", "--frames", "1500", "--seconds", "300"],
         capture_output=True,
         text=True,
         check=True,
