@@ -13,6 +13,7 @@ from kalshi_trio import __version__
 from kalshi_trio.cli_history import (
     book,
     chart,
+    export,
     import_,
     rebuild,
     replay,
@@ -129,6 +130,7 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
 for module in (
     book,
     chart,
+    export,
     import_,
     rebuild,
     replay,

@@ -134,7 +134,8 @@ class Taking:
         self._watch = watch
         self._look = Look()
         self._runs: dict[int, _Run] = {}
-        self._count = 0
+        self._numbers: set[int] = set()
+        self._highest = 0
         self._exact = False
 
     def file(self) -> None:
@@ -180,8 +181,11 @@ class Taking:
         return Taken(0, ns, None)
 
     def _new_run(self, connection: int) -> _Run:
-        self._count = max(self._count + 1, connection if self._exact else 0)
-        run = self._runs[connection] = _Run(self._count)
+        own = self._exact and connection > 0 and connection not in self._numbers
+        number = connection if own else self._highest + 1
+        self._numbers.add(number)
+        self._highest = max(self._highest, number)
+        run = self._runs[connection] = _Run(number)
         return run
 
 
