@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import recordings
 from fed import A, B
 from harm import HARMED, HOWS, damaged
+from imports import imported
 from rebuilt import tables, values
 from verify_help import checked, damage, flip, manifest_of, only, recorded, records
 from written import write
@@ -131,6 +134,22 @@ def test_sequences_counted_apart_agree_with_the_gaps_of_the_rows(harm: Any, how:
     assert sorted(jumps) == sorted(row for row in opened if row[3] > row[2])
     assert sum(run.repeated for run in counted.runs()) == sum(row[3] < row[2] for row in opened)
     assert jumps or how == "repeated"
+
+
+@recordings.needed
+@pytest.mark.parametrize("name", recordings.NAMES)
+def test_an_imported_recording_is_sound_and_the_same_everywhere(name: str, tmp_path: Path) -> None:
+    path = recordings.FOLDER / name
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as whole:
+        (tmp_path / "some.jsonl").write_bytes(b"".join(islice(whole, 3_000)))
+    done = imported(tmp_path, tmp_path / "some.jsonl", parquet=True, journal_segment_records=1_000)
+    found = checked(tmp_path / "data")
+    opened = done.manifest.gaps["opened"]
+
+    assert (damage(found), found.exit_code) == ([], 3 if opened else 0)
+    assert len(only(found).gaps) == opened
+    for table in only(found).tables.values():
+        assert table.sealed == table.journal == table.sinks["Parquet"].digest != ""
 
 
 def chained(data: Path, count: int = 3) -> list[Path]:

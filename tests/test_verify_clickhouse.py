@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,12 +58,12 @@ def test_three_digests_are_one(data: Path) -> None:
     [
         (
             ["DELETE FROM kalshi.deltas WHERE frame BETWEEN 500 AND 520"],
-            "{} rows missing, first in segment 2",
+            "rows missing: {}, first in segment 2",
             (500, 520),
         ),
         (
             ["INSERT INTO kalshi.deltas SELECT * FROM kalshi.deltas WHERE frame BETWEEN 900 AND 910"],
-            "{} rows that stand twice, first in segment 3",
+            "rows that stand twice: {}, first in segment 3",
             (900, 910),
         ),
         (
@@ -73,12 +74,12 @@ def test_three_digests_are_one(data: Path) -> None:
                 ),
                 "DELETE FROM kalshi.deltas WHERE frame BETWEEN 700 AND 720 AND size != 1",
             ],
-            "{} rows with other values, first in segment 2 (size)",
+            "rows with other values: {}, first in segment 2 (size)",
             (700, 720),
         ),
         (
             ["INSERT INTO kalshi.deltas SELECT * REPLACE (frame + 5000 AS frame) FROM kalshi.deltas WHERE seq < 12"],
-            "{} rows that the journal does not make",
+            "rows that the journal does not make: {}",
             (5000, 5020),
         ),
     ],
@@ -89,7 +90,7 @@ def test_rows_that_differ_are_counted_and_named(
     change(data, *commands)
     (found,) = damage(checked(data, clickhouse=True))
 
-    count = int(found.what.split(" ", 1)[0])
+    count = int(re.findall(r": (\d+)", found.what)[0])
     assert (found.place, found.where, found.what) == ("ClickHouse", "deltas", what.format(count))
     assert found.frames is not None
     assert frames[0] <= found.frames[0] <= found.frames[1] <= frames[1]
@@ -130,7 +131,7 @@ def test_a_part_that_is_gone_is_missing_rows(data: Path) -> None:
     shutil.rmtree(first.parent)
     (found,) = damage(checked(data, clickhouse=True))
 
-    assert found.what.partition(" ")[2] == "rows missing, first in segment 2"
+    assert re.fullmatch(r"rows missing: \d+, first in segment 2", found.what)
 
 
 def test_a_database_that_a_recorder_holds_is_not_checked(data: Path) -> None:

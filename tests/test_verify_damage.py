@@ -240,7 +240,7 @@ def test_a_deleted_parquet_file_is_missing_rows(data: Path) -> None:
     (missing,) = damage(found)
 
     assert (missing.where, missing.frames) == ("deltas", (frames[0], frames[-1]))
-    assert missing.what == f"{len(frames)} rows missing, first in segment 2"
+    assert missing.what == f"rows missing: {len(frames)}, first in segment 2"
     assert only(found).tables["deltas"].sinks["Parquet"].missing == len(frames)
 
 
@@ -315,8 +315,8 @@ def test_rows_that_the_journal_does_not_make_are_foreign(data: Path) -> None:
     found = {one.what for one in damage(checked(data))}
 
     assert found == {
-        "1 rows missing, first in segment 4",
-        "1 rows that the journal does not make, first in segment 4",
+        "rows missing: 1, first in segment 4",
+        "rows that the journal does not make: 1, first in segment 4",
     }
 
 

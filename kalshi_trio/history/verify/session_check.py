@@ -143,7 +143,7 @@ class SessionCheck:
         report.gaps = walk.gaps.holes(state.last_ns)
         self._markets(state)
         if state.gaps_opened:
-            what = f"{state.gaps_opened:,} gaps opened, {state.gaps_healed:,} of them healed"
+            what = f"opened {state.gaps_opened:,}, healed {state.gaps_healed:,}"
             self._found.append(Finding("hole", "journal", "gaps", what))
         if report.verdict == "cut short":
             self._found.append(Finding("hole", "journal", "end", "cut short by a crash", (state.frame, state.frame)))

@@ -136,10 +136,10 @@ class SinkCheck:
             spans = {kind: span for kind, span in table.spans.items() if span.count}
             for kind, span in spans.items():
                 setattr(table.held, kind, span.count)
-                what = f"{span.count:,} {_KINDS[kind]}{_told(kind, table)}"
+                what = f"{_KINDS[kind]}: {span.count:,}{_told(kind, table)}"
                 found.append(Finding("damage", self.name, name, what, (span.first, span.last)))
             if table.held.pending:
-                what = f"{table.held.pending:,} rows are not stored yet"
+                what = f"rows not stored yet: {table.held.pending:,}"
                 found.append(Finding("pending", self.name, name, what, (table.tail.first, table.tail.last)))
             elif table.wrong and not spans:
                 first = table.wrong[0]
