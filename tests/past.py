@@ -26,9 +26,17 @@ WHOLE = bool(os.environ.get("KALSHI_FULL"))
 TRIMMED = 4_000
 
 
-def generated(file: Path, seconds: float = 60, seed: int = 1, rate: float = 40.0, lost: tuple[int, ...] = ()) -> Path:
-    """A recording, line by line, of so many seconds; frames with these places (from 0) were lost."""
-    floor = GeneratedFloor(MARKETS, seed, rate, close_after=seconds * 0.8)
+def generated(
+    file: Path,
+    seconds: float = 60,
+    seed: int = 1,
+    rate: float = 40.0,
+    lost: tuple[int, ...] = (),
+    *,
+    closes: bool = True,
+) -> Path:
+    """A recording, line by line, of so many seconds; frames with these places (from 0) were lost. A market closes."""
+    floor = GeneratedFloor(MARKETS, seed, rate, close_after=seconds * 0.8 if closes else None)
     desk = Desk(floor)
     params = {"channels": CHANNELS, "market_tickers": MARKETS}
     us, step = START_US, 5_000

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from kalshi_trio.exchange.commands import Command, Refused, parse
 from kalshi_trio.exchange.eras import FRAMES
-from kalshi_trio.exchange.market import Change, Event, Execution, Market, Quote, Told, Whole
+from kalshi_trio.exchange.market import Book, Change, Event, Execution, Quote, Told, Whole
 from kalshi_trio.exchange.replies import error, reply, subscribed
 from kalshi_trio.exchange.rules import Rules
 
@@ -15,10 +15,20 @@ BOOKS, TRADES, TICKERS, LIFECYCLE = CHANNELS = ("orderbook_delta", "trade", "tic
 _HEARD_ON = {Change: BOOKS, Whole: BOOKS, Execution: TRADES, Quote: TICKERS, Told: LIFECYCLE}
 
 
+class Listed(Protocol):
+    """A market, as far as a desk looks at it."""
+
+    @property
+    def book(self) -> Book:
+        """As it stands."""
+
+
 class Floor(Protocol):
     """Where the markets are."""
 
-    markets: dict[str, Market]
+    @property
+    def markets(self) -> Mapping[str, Listed]:
+        """By ticker; those that are not there have no book to show."""
 
 
 class Subscription:
@@ -39,6 +49,14 @@ class Subscription:
         """The next sequence number: every frame of the sid takes one, replies too; the ticker channel has none."""
         self._seq += self.channel != TICKERS
         return self._seq
+
+    def skip(self, numbers: int) -> None:
+        """So many frames of the sid never reach the client."""
+        self._seq += numbers * (self.channel != TICKERS)
+
+    def old(self, behind: int) -> int:
+        """A number so far behind the next one: that of a frame which comes twice, or too late."""
+        return max(self._seq + 1 - behind, 1) if self._seq else 0
 
 
 class Desk:

@@ -33,6 +33,11 @@ class Outbox:
         self._wake()
         return frames
 
+    def give_up(self) -> None:
+        """Nobody will take what waits: it is dropped, and whoever waits for room has it."""
+        self._frames, self._bytes = [], 0
+        self._wake()
+
     async def room(self) -> None:
         """Waits until there is room."""
         while self._bytes >= self._limit:

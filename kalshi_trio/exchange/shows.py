@@ -80,6 +80,7 @@ class FloorShow:
                     await client.send(await seat.outbox.take())
         finally:
             self._seats.remove(seat)
+            seat.outbox.give_up()
 
     async def _listen(self, seat: Seat) -> None:
         while True:

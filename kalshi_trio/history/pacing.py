@@ -20,17 +20,18 @@ class Pace:
     def __init__(self, speed: float | None, first: int = 1) -> None:
         self._speed = speed
         self._first = first
-        self._begun: tuple[int, float] | None = None
+        self._begun_ns: int | None = None
+        self._since = 0.0
 
     def parts(self, found: Frames | Hole) -> Iterator[tuple[float, Frames | Hole]]:
-        """The records in parts that come together, each with the time (Trio's) at which it falls due."""
+        """The records in parts that come together, each with the seconds, since the first one, at which it falls due."""
         if self._speed is None or isinstance(found, Hole) or found.records[-1].last < self._first:
             yield 0.0, found
             return
         held: list[Records] = []
-        ends, due = 0.0, 0.0
+        ends = due = 0.0
         for records in found.records:
-            at = self._due(records)
+            at = self._due(records, self._speed)
             if held and at > ends:
                 yield due, Frames(found.segment, held)
                 held = []
@@ -40,15 +41,18 @@ class Pace:
             due = at
         yield due, Frames(found.segment, held)
 
+    async def wait(self, due: float) -> None:
+        """Until a part falls due."""
+        if due and self._since + due > trio.current_time():
+            await trio.sleep_until(self._since + due)
+
     def pause(self, seconds: float) -> None:
         """All that follows falls due so much later."""
-        if self._begun is not None:
-            self._begun = (self._begun[0], self._begun[1] + seconds)
+        self._since += seconds
 
-    def _due(self, records: Records) -> float:
-        if records.last < self._first or self._speed is None:
+    def _due(self, records: Records, speed: float) -> float:
+        if records.last < self._first:
             return 0.0
-        if self._begun is None:
-            self._begun = (records.mono_ns, trio.current_time())
-        mono_ns, since = self._begun
-        return since + (records.mono_ns - mono_ns) / 1e9 / self._speed
+        if self._begun_ns is None:
+            self._begun_ns, self._since = records.mono_ns, trio.current_time()
+        return (records.mono_ns - self._begun_ns) / 1e9 / speed

@@ -111,8 +111,7 @@ async def _read(refold: Refold, pace: Pace, outlet: Outlet, advance: Advance) ->
     try:
         while (found := await door.run(refold.read)) is not None:
             for due, part in pace.parts(found):
-                if due > trio.current_time():
-                    await trio.sleep_until(due)
+                await pace.wait(due)
                 await outlet.put(await door.run(refold.rows, part))
                 advance(refold.frame)
         return await door.run(refold.end)

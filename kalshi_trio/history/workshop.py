@@ -72,13 +72,16 @@ def looked_at(settings: Settings, console: Terminal) -> Iterator[int | None]:
 
 
 @asynccontextmanager
-async def work(what: str) -> AsyncIterator[Session]:
-    """A session with its diary, stopped by SIGINT and SIGTERM. Raises Stopped if one of them came before the end."""
+async def work(what: str, *, endless: bool = False) -> AsyncIterator[Session]:
+    """A session with its diary, stopped by SIGINT and SIGTERM.
+
+    Raises Stopped if one of them came before the end, unless it has no end of its own.
+    """
     with hear_signals() as heard:
         async with open_session(what) as session:
             await session.serve("signals", watch_signals, session, heard)
             yield session
-        if session.stop_reason:
+        if session.stop_reason and not endless:
             raise Stopped(f"{what}: stopped by {session.stop_reason} before its end.")
 
 
