@@ -107,7 +107,7 @@ def _round_numbers() -> list[float]:
 def _holes(axes: Axes, data: ChartData) -> None:
     edges = _edges(data.columns)
     for number, (first, last) in enumerate(data.holes):
-        label = f"no valid book ({plural(len(data.holes), "span")})" if not number else None
+        label = f"no valid book ({plural(len(data.holes), 'span')})" if not number else None
         axes.axvspan(edges[first], edges[last], facecolor=HOLE, edgecolor="none", alpha=0.75, zorder=2, label=label)
 
 
