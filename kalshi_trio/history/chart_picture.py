@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import dates, rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -22,8 +23,8 @@ from kalshi_trio.observe.figures import plural
 
 COLOURS = "YlGnBu"
 HOLE = "#c9ced6"
-LARGEST = 130.0
-"""Points² of the largest trades' marks."""
+SMALLEST, LARGEST = 14.0, 130.0
+"""Points² of trades' marks."""
 BARS = 150
 TAKERS = (("yes", "^", BID, "taker YES"), ("no", "v", ASK, "taker NO"), (None, "o", GREY, "taker unknown"))
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -45,7 +46,10 @@ def draw_chart(data: ChartData, path: Path) -> None:
             _volume(below, data)
         _axes(prices, [prices, *volume], data.columns, shown)
         handles, labels = prices.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, labelcolor=GREY)
+        legend = figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False, labelcolor=GREY)
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([LARGEST / 2])
     write(figure, path)
 
 
@@ -103,7 +107,7 @@ def _round_numbers() -> list[float]:
 def _holes(axes: Axes, data: ChartData) -> None:
     edges = _edges(data.columns)
     for number, (first, last) in enumerate(data.holes):
-        label = f"no valid book ({plural(len(data.holes), 'hole')})" if not number else None
+        label = f"no valid book ({plural(len(data.holes), 'span')})" if not number else None
         axes.axvspan(edges[first], edges[last], facecolor=HOLE, edgecolor="none", alpha=0.75, zorder=2, label=label)
 
 
@@ -128,7 +132,7 @@ def _trades(axes: Axes, data: ChartData) -> None:
         some = [(trade, count) for trade, count in data.trades.items() if trade.taker == taker]
         if some:
             middles = [(edges[trade.column] + edges[trade.column + 1]) / 2 for trade, _ in some]
-            areas = [min(max(LARGEST * count / largest, 5.0), LARGEST) for _, count in some]
+            areas = [min(max(LARGEST * count / largest, SMALLEST), LARGEST) for _, count in some]
             axes.scatter(
                 *(middles, [trade.price for trade, _ in some], areas),
                 marker=marker,
