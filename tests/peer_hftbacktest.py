@@ -1,9 +1,9 @@
 """Run by the peers' Python: hftbacktest plays an export; what it believes of the book is printed as JSON.
 
-    peer_hftbacktest.py hashmap|roi FILE.npz NS…
+    peer_hftbacktest.py FILE.npz NS…
 
-At each of these times of receipt, and at the end: best bid, its size, best ask, its size (ticks of 1/10,000 dollar, lots
-of 1/100 contract, 0 where there is none); at the end all levels, too.
+For both kinds of depth that it has, at each of these times of receipt, and at the end: best bid, its size, best ask, its
+size (ticks of 1/10,000 dollar, lots of 1/100 contract, 0 where there is none); at the end all levels and trades, too.
 """
 
 from __future__ import annotations
@@ -28,10 +28,7 @@ def tops(depth: Any) -> list[int]:
     return found
 
 
-def main(kind: str, path: str, *stamps: str) -> None:
-    data = np.load(path)["data"]
-    assert data.dtype == hft.event_dtype
-    validate_event_order(data)
+def play(kind: str, path: str, data: Any, stamps: list[int]) -> dict[str, Any]:
     asset = hft.BacktestAsset().data([path]).linear_asset(1.0).constant_order_latency(0, 0)
     asset = asset.risk_adverse_queue_model().no_partial_fill_exchange().trading_value_fee_model(0, 0)
     asset = asset.tick_size(TICK).lot_size(LOT).last_trades_capacity(len(data))
@@ -41,26 +38,29 @@ def main(kind: str, path: str, *stamps: str) -> None:
         backtest = hft.HashMapMarketDepthBacktest([asset])
     along = []
     backtest.elapse(0)  # only then does it know what time it is
-    for stamp in map(int, stamps):
+    for stamp in stamps:
         backtest.elapse(stamp - backtest.current_timestamp)
         along.append(tops(backtest.depth(0)))
     while backtest.elapse(10**15) == 0:
         pass
     depth = backtest.depth(0)
-    bids = {tick: round(depth.bid_qty_at_tick(tick) / LOT) for tick in range(1, DOLLAR)}
-    asks = {tick: round(depth.ask_qty_at_tick(tick) / LOT) for tick in range(1, DOLLAR)}
-    trades = [[round(t["px"] / TICK), round(t["qty"] / LOT)] for t in backtest.last_trades(0)]
-    print(  # noqa: T201
-        json.dumps(
-            {
-                "along": along,
-                "last": tops(depth),
-                "bids": {tick: size for tick, size in bids.items() if size},
-                "asks": {tick: size for tick, size in asks.items() if size},
-                "trades": trades,
-            }
-        )
-    )
+    ticks = sorted({round(price / TICK) for price in np.unique(data["px"]) if np.isfinite(price)})
+    bids = {tick: round(depth.bid_qty_at_tick(tick) / LOT) for tick in ticks}
+    asks = {tick: round(depth.ask_qty_at_tick(tick) / LOT) for tick in ticks}
+    return {
+        "along": along,
+        "last": tops(depth),
+        "bids": {tick: size for tick, size in bids.items() if size},
+        "asks": {tick: size for tick, size in asks.items() if size},
+        "trades": [[round(t["px"] / TICK), round(t["qty"] / LOT)] for t in backtest.last_trades(0)],
+    }
+
+
+def main(path: str, *stamps: str) -> None:
+    data = np.load(path)["data"]
+    assert data.dtype == hft.event_dtype
+    validate_event_order(data)
+    print(json.dumps({kind: play(kind, path, data, [*map(int, stamps)]) for kind in ("hashmap", "roi")}))  # noqa: T201
 
 
 main(*sys.argv[1:])

@@ -67,16 +67,14 @@ def trades_of(session: Imported, market: str) -> list[list[int]]:
     return [[int(price * 10_000), int(n * 100)] for name, price, n in zip(*columns, strict=True) if name == market]
 
 
-def check(ask: Ask, session: Imported, folder: Path, market: str, kinds: tuple[str, ...]) -> None:
+def check(ask: Ask, session: Imported, folder: Path, market: str) -> None:
     """Best prices at 60 moments, the last book level by level, the trades."""
     known = moments(session.rows(), market)
     along = some(known, 60)
     stamps = [moment.ts_recv for moment in along]
     exported(folder, session.manifest.name, "hftbacktest", folder / f"hft_{market}", markets=(market,))
     exported(folder, session.manifest.name, "nautilus", folder / f"cat_{market}", markets=(market,))
-    said = {
-        kind: ask("peer_hftbacktest.py", kind, folder / f"hft_{market}" / f"{market}.npz", *stamps) for kind in kinds
-    }
+    said = ask("peer_hftbacktest.py", folder / f"hft_{market}" / f"{market}.npz", *stamps)
     said["nautilus"] = ask("peer_nautilus.py", folder / f"cat_{market}", market, *stamps)
     levels = {
         "bids": {str(price): size for price, size in known[-1].bids.items()},
@@ -84,6 +82,7 @@ def check(ask: Ask, session: Imported, folder: Path, market: str, kinds: tuple[s
     }
 
     assert len(along) > 3
+    assert said.keys() == {"hashmap", "roi", "nautilus"}
     for kind, answer in said.items():
         assert answer["along"] == [moment.top for moment in along], kind
         assert answer["last"] == known[-1].top, kind
@@ -102,7 +101,7 @@ def check(ask: Ask, session: Imported, folder: Path, market: str, kinds: tuple[s
 )
 def test_their_books_are_ours_all_along_a_recording(ask: Ask, name: str, market: str, tmp_path: Path) -> None:
     """The first has lost connections, a close and 23 crossings inside an instant; the second trades."""
-    check(ask, imported(tmp_path, recordings.FOLDER / name), tmp_path, market, ("hashmap", "roi"))
+    check(ask, imported(tmp_path, recordings.FOLDER / name), tmp_path, market)
 
 
 def session_with_all(folder: Path) -> Imported:
@@ -139,7 +138,7 @@ def test_holes_crossings_and_late_trades_are_what_they_are_there(ask: Ask, tmp_p
     causes = session.rows()["gaps"]["cause"].to_pylist()
 
     assert causes == ["sequence", "sequence", "reconnect", "reconnect"]
-    check(ask, session, tmp_path, A, ("hashmap", "roi"))
+    check(ask, session, tmp_path, A)
 
 
 def test_a_part_begins_with_the_books_as_they_stand(ask: Ask, tmp_path: Path) -> None:
@@ -148,13 +147,13 @@ def test_a_part_begins_with_the_books_as_they_stand(ask: Ask, tmp_path: Path) ->
     wish: dict[str, Any] = {"start": parse("#6"), "end": parse("#10")}
     done = exported(tmp_path, session.manifest.name, "hftbacktest", tmp_path / "part.npz", **wish)
     catalog = exported(tmp_path, session.manifest.name, "nautilus", tmp_path / "part", **wish)
-    said = ask("peer_hftbacktest.py", "hashmap", tmp_path / "part.npz")
+    said = ask("peer_hftbacktest.py", tmp_path / "part.npz")
     there = ask("peer_nautilus.py", tmp_path / "part", A)
 
     # Records 1 and 2 begin the session, 3 is the snapshot; 9 is the last of the part.
     assert (done.records, catalog.records) == ((6, 9), (6, 9))
-    assert said["last"] == there["last"] == known[5].top
-    assert {int(price): size for price, size in said["bids"].items()} == known[5].bids
+    assert said["hashmap"]["last"] == said["roi"]["last"] == there["last"] == known[5].top
+    assert {int(price): size for price, size in said["hashmap"]["bids"].items()} == known[5].bids
     assert {int(price): size for price, size in there["asks"].items()} == known[5].asks
 
 
