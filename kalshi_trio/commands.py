@@ -11,7 +11,7 @@ from kalshi_trio.demo import demo, signed
 from kalshi_trio.observe.queries import ask_clickhouse, ask_parquet, show
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.recording import Recording, record, short
-from kalshi_trio.run import run_trio
+from kalshi_trio.run import leave_at_once, run_trio, to_its_end
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.clickhouse import Embedded
 from kalshi_trio.transport.key import load_signer
@@ -24,13 +24,15 @@ def run_record(settings: Settings) -> int:
         raise AssertionError("cli asks for the key first")
     signer = load_signer(settings.kalshi_api_key_id, path)
     sign = partial(signed, settings.ws_url, signer)
-    return _code(run_trio(partial(record, settings, sign, signer=signer, console=Terminal())))
+    recording = partial(record, settings, sign, signer=signer, console=Terminal())
+    return _code(run_trio(partial(to_its_end, recording)))
 
 
 def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
     """Records the simulated exchange and shows what was stored."""
     pace = None if speed == "max" else float(speed)
     done = run_trio(partial(demo, settings, speed=pace, recording=recording, console=Terminal()))
+    leave_at_once()
     if done.stats.builder.deltas and not done.interrupted:
         _ask(done)
     return _code(done)

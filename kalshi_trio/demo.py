@@ -21,6 +21,7 @@ from kalshi_trio.foreign import read_lines
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.protocol.auth import Signer
 from kalshi_trio.recording import Recording, record
+from kalshi_trio.run import to_its_end
 from kalshi_trio.settings import Settings
 from kalshi_trio.transport.endpoint import Endpoint
 
@@ -54,7 +55,8 @@ async def demo(
         url = await nursery.start(partial(serve_tcp, exchange, "127.0.0.1", 0))
         rest = await nursery.start(partial(serve_http_tcp, desk.answer, "127.0.0.1", 0)) + ROOT
         chosen = settings.model_copy(update={"kalshi_ws_url": url, "kalshi_rest_url": rest, "markets": markets})
-        done = await record(chosen, partial(signed, url, signer), signer=signer, source="demo", console=console)
+        sign = partial(signed, url, signer)
+        done = await to_its_end(partial(record, chosen, sign, signer=signer, source="demo", console=console))
         nursery.cancel_scope.cancel(reason="the demo is over")
     return done
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import TypeVar
 
 import trio
@@ -12,6 +14,7 @@ import trio
 from kalshi_trio.errors import UserError
 
 T = TypeVar("T")
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 SWITCH_SECONDS = 0.001
 """How long a worker thread may keep the interpreter's lock from the feed (Python's own: 5 ms, at each read)."""
@@ -28,6 +31,28 @@ def run_trio(main: Callable[[], Awaitable[T]]) -> T:
         if mistake is not None and rest is None:
             raise _first(mistake) from None
         raise
+
+
+async def to_its_end(main: Callable[[], Awaitable[T]]) -> T:
+    """Awaits what handles signals itself; those that come when it is over are let go: the process is ending anyhow.
+
+    The handlers of before would raise wherever the event loop is just then. For the main thread only.
+    """
+    try:
+        return await main()
+    finally:
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def leave_at_once() -> None:
+    """From now on SIGINT and SIGTERM end the process, with code 0: nothing is left to be stored."""
+    for number in STOPPING:
+        signal.signal(number, _leave)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def _first(group: BaseExceptionGroup[UserError]) -> UserError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVarTuple
 
@@ -150,9 +150,20 @@ async def open_session(name: str, *, grace: float = GRACE) -> AsyncIterator[Sess
         services.cancel_scope.cancel(reason="the session is over")
 
 
-def hear_signals() -> AbstractContextManager[AsyncIterator[int]]:
-    """Receives SIGINT and SIGTERM from now on, for `watch_signals`. For the main thread only."""
-    return trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM)
+@contextmanager
+def hear_signals() -> Iterator[AsyncIterator[int]]:
+    """Receives SIGINT and SIGTERM from now on, for `watch_signals`. For the main thread only.
+
+    What comes when nobody takes it any more is let go: what it asks for is under way. (Trio would hand it on to the
+    handlers of before, and those raise wherever the event loop is just then.)
+    """
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with trio.open_signal_receiver(*before) as heard:
+            yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def watch_signals(

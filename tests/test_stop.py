@@ -66,6 +66,17 @@ def test_one_signal_ends_it_well_at_any_moment(number: signal.Signals, after: fl
     assert pending(tmp_path / "data") == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_sessions_last_line_changes_nothing(number: signal.Signals, tmp_path: Path) -> None:
+    with recorder(tmp_path, "--frames", "50") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"SESSION ENDED" in line:
+                break
+        process.send_signal(number)
+        assert ended(process)[0] == 0
+
+
 def test_a_second_ctrl_c_ends_it_at_once_and_the_next_start_stores_the_rest(tmp_path: Path) -> None:
     with recorder(tmp_path, "--speed", "max") as process:
         time.sleep(1.0)
