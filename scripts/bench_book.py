@@ -159,9 +159,7 @@ def show(report: dict[str, Any]) -> None:
         f"({share:.1%} of the journal's {report['journal_bytes'] / 1e6:.0f} MB); seed {report['seed']}, "
         f"load {report['load']:.1f}"
     )
-    table = Table(
-        "a book at a random instant", "questions", *QUANTILES, *(f"cpu {name}" for name in QUANTILES), box=None
-    )
+    table = Table("a book, asked", "times", *QUANTILES, *(f"cpu {name}" for name in QUANTILES), box=None)
     for how, found in report["seconds"].items():
         values = [times[name] for times in (found, report["processor_seconds"][how]) for name in QUANTILES]
         table.add_row(how, str(found["questions"]), *(f"{value * 1000:.0f} ms" for value in values))

@@ -20,7 +20,7 @@ from kalshi_trio.history.bins import Columns, Line, Resting
 from kalshi_trio.history.books import SessionBooks
 from kalshi_trio.history.chart_data import Chart, ChartData, Trades
 from kalshi_trio.history.chart_picture import draw_chart
-from kalshi_trio.history.chart_view import view
+from kalshi_trio.history.chart_view import MARKS, marked, view
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.records import Records
 
@@ -272,6 +272,14 @@ def test_rows_of_the_heat_map_are_as_fine_as_most_ticks(prices: range | list[int
     folder = write(tmp_path, timed(*reads, (9.0, [delta(2, "0.1000", "1.00")])))
 
     assert view(chart(folder)).step == step
+
+
+def test_of_many_trades_the_largest_are_marked() -> None:
+    trades = Counter({Trades(number, 5_000, "yes"): number for number in range(1, MARKS + 11)})
+    some, left_out = marked(trades)
+
+    assert (sorted(some.values()), left_out) == ([*range(11, MARKS + 11)], True)
+    assert marked(some) == (some, False)
 
 
 def test_it_becomes_a_picture_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from kalshi_trio.history.bins import Columns, Floats, Line
 from kalshi_trio.history.chart_data import ChartData
-from kalshi_trio.history.chart_view import View, view
+from kalshi_trio.history.chart_view import View, marked, view
 from kalshi_trio.history.drawing import ASK, BID, DOLLARS, GREY, GRID, LOOK, new_figure, title, write
 from kalshi_trio.observe.figures import plural
 
@@ -125,11 +125,12 @@ def _line(axes: Axes, edges: Floats, line: Line, colour: str, label: str) -> Non
 
 def _trades(axes: Axes, data: ChartData) -> None:
     edges = _edges(data.columns)
-    if not data.trades:
+    trades, some_only = marked(data.trades)
+    if not trades:
         return
-    largest = float(np.percentile([*data.trades.values()], 99))
+    largest = float(np.percentile([*trades.values()], 99))
     for taker, marker, colour, label in TAKERS:
-        some = [(trade, count) for trade, count in data.trades.items() if trade.taker == taker]
+        some = [(trade, count) for trade, count in trades.items() if trade.taker == taker]
         if some:
             middles = [(edges[trade.column] + edges[trade.column + 1]) / 2 for trade, _ in some]
             areas = [min(max(LARGEST * count / largest, SMALLEST), LARGEST) for _, count in some]
@@ -141,7 +142,7 @@ def _trades(axes: Axes, data: ChartData) -> None:
                 linewidth=0.5,
                 alpha=0.75,
                 zorder=6,
-                label=f"trades, {label} (area: contracts)",
+                label=f"{'largest ' if some_only else ''}trades, {label} (area: contracts)",
             )
 
 

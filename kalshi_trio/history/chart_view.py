@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
 from kalshi_trio.history.bins import Floats
-from kalshi_trio.history.chart_data import ChartData
+from kalshi_trio.history.chart_data import ChartData, Trades
 
 ROWS = 130
 """The most rows of a heat map: each is some pixels high."""
+MARKS = 400
+"""The most trades that are marked."""
 _STEPS = (1, 5, 10, 20, 50, 100)
 _FILLED = 0.6
 _CENT, _DOLLAR = 100, 10_000
@@ -43,6 +46,12 @@ def view(data: ChartData) -> View:
         rows[(price - low) // step] += data.heat[price]
     rows[:, data.valid == 0] = np.nan
     return View(low, high, step, rows, _scale(rows))
+
+
+def marked(trades: Counter[Trades]) -> tuple[Counter[Trades], bool]:
+    """The largest, and whether some are left out: thousands of marks would hide all else."""
+    largest = Counter(dict(trades.most_common(MARKS)))
+    return largest, len(largest) < len(trades)
 
 
 def _filled(prices: list[int], step: int) -> bool:
