@@ -40,6 +40,7 @@ class Older(NamedTuple):
     folder: Path
     session: str
     last: int
+    """0 if it was killed before anything of it had reached the disk."""
     unsealed: bool = False
     """Nobody has sealed its manifest yet."""
     died: bool = False
@@ -84,15 +85,15 @@ def _sink(store: Store, limits: Limits) -> Sink:
 
 
 def left_behind(data: Path, sinks: list[str]) -> list[Older]:
-    """Blocking: mends what a crash left, and finds every session that some sink may lack rows of, oldest first."""
+    """Blocking: mends what a crash left; finds what died, and what some sink may lack rows of, oldest first."""
     mended = {one.folder: one for one in recover(data)}
     found = []
     for folder in sessions(data):
         about = manifests.read(folder)
         if folder in mended:
             _, session, last, ended = mended[folder]
-            if session and last:
-                found.append(Older(folder, session, last, unsealed=True, died=not ended))
+            if session:
+                found.append(Older(folder, session, last, unsealed=last > 0, died=not ended))
         elif about is not None and any(pending(folder, sink) for sink in sinks):
             last = last_frame(folder)
             if last:

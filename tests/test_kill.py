@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from stores import clickhouse, digests, parquet
 
-from kalshi_trio.journal.manifest import Manifest, read
+from kalshi_trio.journal.index import read_index
+from kalshi_trio.journal.manifest import Manifest, read, write
 
 ROUNDS = int(os.environ.get("KALSHI_KILL_ROUNDS", "3"))
 
@@ -73,12 +74,32 @@ def test_after_a_kill_every_store_equals_the_journal(seed: int, tmp_path: Path) 
     assert [row["cause"] for row in after if row["event"] == "opened"] == ["crash"]
 
 
+def test_a_session_killed_before_its_first_fsync_is_a_hole_of_the_next(tmp_path: Path) -> None:
+    """It had connected, for all that is known, and frames had come: its manifest stands there before any of them."""
+    manifest = Manifest("20261124_050102-9f3a1c70", "SESSION_20261124_050102", "demo", "0", "2026-11-24T05:01:02Z")
+    folder = tmp_path / "data" / "sessions" / manifest.name
+    folder.mkdir(parents=True)
+    write(folder / "manifest.json", manifest)
+
+    finish(tmp_path)
+    finish(tmp_path)
+
+    found = manifests(tmp_path / "data")
+    assert [one.verdict for one in found] == ["cut short", "known holes", "complete"]
+    gaps = parquet(tmp_path / "data", found[1].session)["gaps"].to_pylist()
+    assert [row["cause"] for row in gaps if row["event"] == "opened"] == ["crash"]
+
+
 def test_an_old_session_that_is_damaged_keeps_no_new_one_from_being_recorded(tmp_path: Path) -> None:
-    finish(tmp_path, "--seconds", "2")
+    finish(tmp_path, "--frames", "600", "--journal-fsync-ms", "20")
     data = tmp_path / "data"
     (segment,) = data.glob("sessions/*/000001.arrows")
+    index = read_index(segment.with_suffix(".index"))
+    assert index is not None
+    *some, _ = index.entries  # the last batch says that the session ended
+    hit = some[len(some) // 2]  # the one that the session begins with, where there is no other
     damaged = bytearray(segment.read_bytes())
-    damaged[len(damaged) // 2] ^= 1  # the batch that the session begins with may be hit
+    damaged[hit.offset + hit.length // 2] ^= 1
     segment.write_bytes(damaged)
     for leftover in (*data.glob("sessions/*/sinks.json"), *data.glob("parquet/*/*/*.parquet")):
         leftover.unlink()

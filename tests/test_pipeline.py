@@ -1,9 +1,10 @@
-"""The pipeline's watermark: builder and writers run ahead of the disk, but nothing is stored before its frame is on it."""
+"""The pipeline's order: nothing is stored before its frame is on disk, nothing said of the end before all else is seen."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.writer import Journal
 from kalshi_trio.observe.lateness import Lateness
 from kalshi_trio.observe.stats import SinkStats, Stats
-from kalshi_trio.pipeline import Pipeline
+from kalshi_trio.pipeline import Feeding, Pipeline
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.records import Records
 from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.protocol.signals import Signal
-from kalshi_trio.sealing import Sealer
+from kalshi_trio.sealing import Sealer, verdict_of
 from kalshi_trio.session import open_session
 from kalshi_trio.sinks.gather import Limits
 from kalshi_trio.tasks.writer import Sink
@@ -64,7 +65,6 @@ async def test_rows_wait_in_the_writer_until_their_frames_are_on_disk(
     journal, builder = Journal(tmp_path, SESSION, "0"), Builder(SESSION)
     store, disk = Watched(journal), SlowDisk(journal, monkeypatch)
     sink = Sink(store, Door(), Limits(batch_rows=1, flush_secs=0), SinkStats(store.name))
-    own = partial(journal.append, "session", 0, 1, 1)
 
     async def feed(_signals: trio.MemoryReceiveChannel[Signal]) -> None:
         journal.append("frame", 1, 1, 1, FRAMES)
@@ -74,15 +74,39 @@ async def test_rows_wait_in_the_writer_until_their_frames_are_on_disk(
         assert journal.durable_frame == 0
         disk.opened.set()
 
-    def end() -> None:
-        own([b'{"event":"ended"}'])
-
-    own([json.dumps({"event": "started", "markets": [A]}).encode()])
-    async with open_session("test") as session:
-        sealer = Sealer(tmp_path, Manifest(SESSION, "s", "live", "0", ""))
-        pipeline = Pipeline(session, journal, builder, Stats(), [sink], [], sealer, Lateness(), lambda: None)
-        await pipeline.run(feed, end)
+    await run(journal, builder, [sink], feed, lambda: None)
 
     assert store.seen
     assert [(hi, durable) for hi, durable in store.seen if hi > durable] == []
     assert sum(map(len, store.rows.values())) == sink.stats.stored_rows > len(FRAMES)
+
+
+async def test_the_end_is_told_once_the_builder_has_seen_all_else(tmp_path: Path) -> None:
+    journal, builder = Journal(tmp_path, SESSION, "0"), Builder(SESSION)
+    seen = []
+
+    async def feed(_signals: trio.MemoryReceiveChannel[Signal]) -> None:
+        journal.append("frame", 1, 1, 1, FRAMES)
+        await wait_all_tasks_blocked()
+        journal.append("frame", 1, 1, 1, [delta(len(FRAMES) + 5, "0.5000", "1.00")])  # the last frame shows a gap
+
+    await run(journal, builder, [], feed, lambda: seen.append(verdict_of(builder.state)))
+
+    assert seen == ["known holes"]
+
+
+async def run(
+    journal: Journal, builder: Builder, sinks: list[Sink], feed: Feeding, at_end: Callable[[], object]
+) -> None:
+    """A session of these parts, from its first record to its last."""
+    own = partial(journal.append, "session", 0, 1, 1)
+
+    def end() -> None:
+        at_end()
+        own([b'{"event":"ended"}'])
+
+    own([json.dumps({"event": "started", "markets": [A]}).encode()])
+    async with open_session("test") as session:
+        sealer = Sealer(journal.folder, Manifest(SESSION, "s", "live", "0", ""))
+        pipeline = Pipeline(session, journal, builder, Stats(), sinks, [], sealer, Lateness(), lambda: None)
+        await pipeline.run(feed, end)
