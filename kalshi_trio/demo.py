@@ -45,10 +45,13 @@ async def demo(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     signer = Signer(KEY_ID, pem, "the demo's key")
-    markets = settings.markets or MARKETS
-    show: Show = FloorShow(GeneratedFloor(markets, SEED, close_after=20.0), speed)
     if recording is not None:
-        show = Player(Recorded(read_lines(recording)), speed)
+        recorded = Recorded(read_lines(recording))
+        markets = settings.markets or recorded.markets()
+        show: Show = Player(recorded, speed)
+    else:
+        markets = settings.markets or MARKETS
+        show = FloorShow(GeneratedFloor(markets, SEED, close_after=20.0), speed)
     gate = Gate({KEY_ID: private.public_key()})
     exchange, desk = Exchange(show, gate), RestDesk(show, gate)
     async with trio.open_nursery() as nursery:

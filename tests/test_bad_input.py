@@ -87,6 +87,15 @@ def test_a_log_folder_that_cannot_be_made_is_said_and_the_recording_goes_on(tmp_
     refused(done, 0, "Cannot write log files", "Tally:")
 
 
+def test_a_demo_of_a_recording_asks_for_the_markets_that_are_in_it(tmp_path: Path) -> None:
+    (tmp_path / "lines.jsonl").write_text("\n".join((SNAPSHOT, DELTA % (2, '"A"'))) + "\n")
+
+    done = run(tmp_path, "demo", "--recording", "lines.jsonl", "--frames", "6", "--seconds", "60", "--no-clickhouse")
+
+    refused(done, 0, "Loaded 1 markets: A", "Tally:")
+    assert "WARNING  | No book" not in done.stderr
+
+
 def test_a_data_folder_that_another_recorder_holds(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with DataLock(tmp_path / "data") as lock:

@@ -122,6 +122,17 @@ def test_what_is_not_as_it_should_be_is_said(change: Callable[[Ending], None], s
     assert said in shown(ending)
 
 
+def test_where_a_recording_was_played_its_age_is_said_in_hours() -> None:
+    ending = some_ending()
+    ending.manifest.lateness_ms["clock_skew"]["estimate"] = 22_712_269_353.49
+
+    said = shown(ending)
+
+    assert "the exchange's stamps are 6,309.0 hours old" in said
+    assert "exchange to receive" not in said
+    assert "receive to parquet" in said
+
+
 def test_a_session_in_which_nothing_happened_has_a_summary() -> None:
     ending = Ending(Manifest("s", "SESSION_x", "live", "1", ""), {}, 0.2)
 

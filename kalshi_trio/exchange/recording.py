@@ -17,6 +17,7 @@ _CHANNELS = {
 }
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"(\w+)"')
 _STAMP = re.compile(rb'"ts_ms"\s*:\s*(\d+)')
+_MARKET = re.compile(rb'"market_ticker"\s*:\s*"([A-Z0-9.-]+)"')
 _NOT_CHANNELS = ("ok", "error", "unsubscribed", "")
 
 
@@ -32,6 +33,11 @@ class Recording:
                 last = line.connection
             if line.frame:
                 self.connections[-1].append(line)
+
+    def markets(self) -> tuple[str, ...]:
+        """The tickers that the frames name, in the order of their first one."""
+        named = (_MARKET.search(line.frame) for lines in self.connections for line in lines)
+        return tuple(dict.fromkeys(found[1].decode() for found in named if found))
 
     def sids(self, number: int) -> dict[str, int]:
         """Channel → the sid that connection `number` (from 0) uses for it."""

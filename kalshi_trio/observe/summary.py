@@ -16,7 +16,7 @@ from kalshi_trio.journal.sinks_report import Report
 from kalshi_trio.log_lines import escape
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe import figures
-from kalshi_trio.observe.lateness import SKEW
+from kalshi_trio.observe.lateness import OTHER_CLOCK, RECEIVED, SKEW
 from kalshi_trio.session import Entry
 
 log = get_logger(__name__)
@@ -112,12 +112,16 @@ def _lateness(lateness: Mapping[str, Mapping[str, float]]) -> RenderableType | N
     if not lateness:
         return None
     table = _table("how late, in ms", "p50", "p99", "max")
+    apart = abs(lateness.get(SKEW, {}).get("estimate", 0.0)) * 1e6 > OTHER_CLOCK
     for stage, found in lateness.items():
-        if stage != SKEW:
+        if stage != SKEW and not (apart and stage == RECEIVED):
             table.add_row(stage.replace("_", " "), *(f"{found[name]:,.2f}" for name in ("p50", "p99", "max")))
     skew = lateness.get(SKEW)
     if skew is None:
         return table
+    if apart:
+        hours = skew["estimate"] * 1e6 / OTHER_CLOCK
+        return Group(table, Text(f"the exchange's stamps are {hours:,.1f} hours old: a recording, or a wrong clock"))
     return Group(table, Text(f"clock skew and shortest way, together: {skew['estimate']:,.2f} ms"))
 
 
