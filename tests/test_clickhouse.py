@@ -16,6 +16,7 @@ from kalshi_trio.errors import ConfigError, SinkRefused
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, TABLES
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
 from kalshi_trio.sinks.clickhouse_places import Place
+from kalshi_trio.sinks.clickhouse_schema import BOOK, create_statements
 
 _databases = (f"test_{i}" for i in itertools.count())
 
@@ -192,3 +193,10 @@ def test_flushing_and_inserting_are_logged(store: ClickHouseStore, caplog: pytes
 def test_a_database_name_is_never_sql() -> None:
     with pytest.raises(ConfigError, match="CLICKHOUSE_DATABASE"):
         ClickHouseStore(Embedded(Path("unused")), "kalshi; DROP TABLE x")
+
+
+def test_only_the_embedded_engine_is_asked_for_fewer_merges_since_older_servers_do_not_know_the_setting() -> None:
+    served, embedded = create_statements("kalshi"), create_statements("kalshi", embedded=True)
+
+    assert not any("merge_selector_base" in statement for statement in served.values())
+    assert {name for name, statement in embedded.items() if "merge_selector_base" not in statement} == {BOOK}
