@@ -193,4 +193,5 @@ def _tell_kept(lost: Finding, kept: dict[str, dict[str, int]]) -> None:
     """Where a sink still has rows of lost records, it tells which markets those were about."""
     for sink, markets in kept.items():
         if markets:
-            lost.what += f"; {sink} has {sum(markets.values()):,} rows of {len(markets)} markets from them"
+            some = ", ".join(sorted(markets)[:6]) + (f" and {len(markets) - 6} more" if len(markets) > 6 else "")
+            lost.what += f"; {sink} still has {sum(markets.values()):,} rows of them: {some}"
