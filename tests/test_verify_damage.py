@@ -173,6 +173,18 @@ def test_an_edited_manifest_is_told_by_field(data: Path, change: object, named: 
     assert named in {one.where for one in damage(checked(data))}
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "README.md", "000001.arrows"])
+def test_a_changed_name_of_the_session_is_outvoted(data: Path, name: str) -> None:
+    path = session(data) / name
+    mine = manifest_of(session(data)).session.encode()
+    path.write_bytes(path.read_bytes().replace(mine, mine.replace(b"2026", b"2027")))
+    found = checked(data)
+
+    assert only(found).session == mine.decode()
+    places = {"manifest.json": {"manifest"}, "README.md": set(), "000001.arrows": {"journal"}}
+    assert {one.place for one in damage(found)} == places[name]
+
+
 def test_an_edit_that_no_record_contradicts_is_found_by_the_readme(data: Path) -> None:
     path = session(data) / "manifest.json"
     path.write_text(path.read_text().replace('"lateness_ms": {}', '"lateness_ms": {"receive": {"p50": 1.0}}'))

@@ -58,7 +58,7 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
         if f"{segment:06}.arrows" not in sealed:
             _close(folder, segment)
     last_run = _last_run(folder)
-    session = about.session if about else session_of(folder)
+    session = about.session if about else _session_of(folder)
     if last_run is None:
         if about is not None:
             about.verdict, about.ended = "cut short", about.started
@@ -94,7 +94,7 @@ def _metadata(path: Path) -> dict[str, str] | None:
         return {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
 
 
-def session_of(folder: Path) -> str:
+def _session_of(folder: Path) -> str:
     """The session's id as its segments have it, "" if they do not."""
     for path in sorted(folder.glob("*.arrows")):
         return (_metadata(path) or {}).get("session", "")

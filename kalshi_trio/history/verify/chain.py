@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kalshi_trio.history.verify.findings import Finding
+from kalshi_trio.history.verify.identity import session_id
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions
-from kalshi_trio.journal.recovery import session_of
 
 
 class Link(NamedTuple):
@@ -24,7 +24,7 @@ def chain(data: Path) -> list[Link]:
     found = []
     folders = sessions(data)
     read = {folder: manifests.read(folder) for folder in folders}
-    named = {about.session if about else session_of(folder): folder for folder, about in read.items()}
+    named = {session_id(folder, about): folder for folder, about in read.items()}
     for folder, about in read.items():
         if about is None or about.previous is None:
             continue

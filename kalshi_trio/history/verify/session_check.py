@@ -9,14 +9,14 @@ from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.history.verify import files, seal
 from kalshi_trio.history.verify.files import number_of
 from kalshi_trio.history.verify.findings import Book, Covered, Finding, SessionReport, Table
+from kalshi_trio.history.verify.identity import session_id
 from kalshi_trio.history.verify.journal_walk import Ended, Piece, Walk
 from kalshi_trio.history.verify.sink_check import SinkCheck
 from kalshi_trio.journal import manifest as manifests
-from kalshi_trio.journal.batches import NEVER
+from kalshi_trio.journal.batches import NEVER, closed_index
 from kalshi_trio.journal.digest import session_digest
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment
 from kalshi_trio.journal.names import segment_of
-from kalshi_trio.journal.recovery import session_of
 from kalshi_trio.journal.sinks_report import Said, read_report
 from kalshi_trio.protocol.state import State
 from kalshi_trio.sealing import coverage, time_text
@@ -29,9 +29,9 @@ class SessionCheck:
     def __init__(self, folder: Path, sources: list[RowSource]) -> None:
         self._folder = folder
         self._manifest = manifests.read(folder)
-        self._session = session_of(folder)
+        self._session = session_id(folder, self._manifest)
         manifest = self._manifest
-        session = manifest.session if manifest else self._session
+        session = self._session
         verdict = manifest.verdict if manifest else "unknown"
         self.report = SessionReport(session, folder.name, verdict)
         self._found = self.report.findings
@@ -49,9 +49,13 @@ class SessionCheck:
 
     @property
     def records(self) -> int:
-        """How many there are to look at, 0 where nobody has said so."""
+        """How many there are to look at, as manifest or last index says; 0 where nobody has said so."""
         segments = self._manifest.segments if self._manifest else []
-        return 0 if self.open or not segments else segments[-1].frames[1]
+        if self.open or not segments:
+            return 0
+        path = self._folder / Path(segments[-1].file).name
+        index = closed_index(path) if path.is_file() else None
+        return max(segments[-1].frames[1], index.entries[-1].last_frame if index else 0)
 
     def steps(self) -> Iterator[int]:
         """The number of the record that it has come to, after some thousand each time."""
@@ -79,8 +83,8 @@ class SessionCheck:
             what = "missing, or not what was written: the journal is read without it"
             self._found.append(Finding("damage", "manifest", "manifest.json", what))
         else:
-            if self._session and self._session != self._manifest.session:
-                what = f"{self._manifest.session} sealed, {self._session} in the journal"
+            if self._session != self._manifest.session:
+                what = f"{self._manifest.session} sealed, {self._session} in the rest of the folder"
                 self._found.append(seal.damage("session", what))
             for finding in files.sealed_segments(self._folder, self._manifest, self._said.retired):
                 self._found += [finding] if finding else []

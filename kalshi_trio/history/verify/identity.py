@@ -1,0 +1,39 @@
+"""Which session a folder is of, by the votes of all that say so: any one of them may be damaged."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+
+from kalshi_trio.journal.manifest import Manifest
+
+_NAMED = re.compile(r"^Session `([^`]+)`", re.MULTILINE)
+
+
+def session_id(folder: Path, manifest: Manifest | None) -> str:
+    """The id that manifest, README.md and the heads of the segments have, "" if none of them has one."""
+    votes = Counter(_heads(folder))
+    votes.update(_NAMED.findall(_text(folder / "README.md"))[:1])
+    votes.update([manifest.session] if manifest else [])
+    return votes.most_common(1)[0][0] if votes else ""
+
+
+def _heads(folder: Path) -> list[str]:
+    found = []
+    for path in sorted(folder.glob("*.arrows")):
+        try:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+                found.append((reader.schema.metadata or {})[b"session"].decode())
+        except (pa.ArrowException, OSError, KeyError, ValueError):
+            continue
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
