@@ -81,12 +81,14 @@ async def test_a_hole_that_is_known_is_said_with_what_was_missed(tmp_path: Path)
         times = sorted(ts for _, _, _, ts in missed[market])
         if times:
             (run,) = one.runs
-            assert (run.by, run.changes, run.other_whole) == ("b", missed[market].total(), True)
+            assert (run.by, run.changes) == ("b", missed[market].total())
+            assert (run.cause, run.other_whole) == ("sequence", True)
             assert [float(text[17:-1]) for text in (run.start, run.end)] == [
                 float(t[17:-1]) for t in (times[0], times[-1])
             ]
     lines = list(sentences(found))
     assert any(line.startswith(f"B missed {found.markets[MARKETS[1]].runs[0].changes} deltas of") for line in lines)
+    assert any(line.endswith("while A was whole (B knows: sequence).") for line in lines)
     assert lines[-1] == "They differ."
 
 
@@ -103,11 +105,11 @@ async def test_a_loss_that_nobody_noticed_is_said_and_shows_in_the_books(tmp_pat
     missed = told(b, MARKETS[2]) - told(a, MARKETS[2])
     assert missed
     assert one.deltas.only_b == missed.total()
-    assert {(run.by, run.whole, run.other_whole) for run in one.runs} == {("a", True, True)}
+    assert {(run.by, run.cause, run.other_whole) for run in one.runs} == {("a", "", True)}
     assert sum(run.changes for run in one.runs) + one.more_runs == missed.total()
     assert one.books.different
     assert sum(stretch.instants for stretch in one.books.stretches) == one.books.different
-    assert "it calls itself whole there." in next(sentences(found))
+    assert next(sentences(found)).endswith("while B was whole (A did not notice).")
     assert any("both said to be whole" in line for line in sentences(found))
     assert found.markets[MARKETS[0]].same
     assert found.markets[MARKETS[1]].same

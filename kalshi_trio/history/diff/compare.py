@@ -24,6 +24,7 @@ from kalshi_trio.history.diff.found import (
     Tally,
 )
 from kalshi_trio.history.diff.telling import Change, Instant, Key, Telling
+from kalshi_trio.protocol.gaps import BOOK_CHANNEL
 from kalshi_trio.sealing import time_text
 
 SLACK_US = 60_000_000
@@ -31,6 +32,8 @@ SLACK_US = 60_000_000
 SETTLE = 2_000
 """Instants that wait before it is worth to settle some."""
 _NEVER = 2**62
+_SEEN_NS = 1_000_000_000
+"""A frame may be received so much later than the quickest one."""
 
 
 @dataclass
@@ -54,7 +57,7 @@ class Comparison:
             self.found.markets[market] = MarketFound(valid_percent=percents)
         self._runs: dict[tuple[int, str], _Open] = {}
         self._different: dict[str, _Open] = {}
-        self._whole = [_Whole(side) for side in self._sides]
+        self._states = [_State(side) for side in self._sides]
 
     def steps(self) -> Iterator[int]:
         """Records read of both sessions, again and again."""
@@ -114,15 +117,16 @@ class Comparison:
             run.changes += lacking
             run.last_us = us
         elif run is not None:
-            self._end_run(by, market)
+            self._end_run(by, market, us)
 
-    def _end_run(self, by: int, market: str) -> None:
+    def _end_run(self, by: int, market: str, next_us: int = _NEVER) -> None:
         run, found = self._runs.pop((by, market)), self.found.markets[market]
         if len(found.runs) >= MOST:
             found.more_runs += 1
             return
-        whole, other = (self._whole[side].during(market, run.first_us, run.last_us) for side in (by, 1 - by))
-        found.runs.append(Run("ab"[by], run.changes, _text(run.first_us), _text(run.last_us), whole, other))
+        cause = self._states[by].cause(market, run.first_us, run.last_us, next_us)
+        whole = self._states[1 - by].whole(market, run.first_us, run.last_us)
+        found.runs.append(Run("ab"[by], run.changes, _text(run.first_us), _text(run.last_us), cause, whole))
 
     def _books(self, market: str, us: int, *, same: bool) -> None:
         books, stretch = self.found.markets[market].books, self._different.get(market)
@@ -170,18 +174,34 @@ class Comparison:
         self.found.same = common and all(one.same for one in self.found.markets.values())
 
 
-class _Whole:
-    """When a session calls its books whole, in the exchange's time."""
+class _State:
+    """What a session says of its own books at some time of the exchange."""
 
     def __init__(self, side: Telling) -> None:
         self._side = side
 
-    def during(self, market: str, first_us: int, last_us: int) -> bool:
+    def whole(self, market: str, first_us: int, last_us: int) -> bool:
         """Whether one stretch of the manifest's coverage holds both."""
         coverage = self._side.manifest.coverage.get(market)
-        first, last = (us * 1_000 + self._side.lag_ns for us in (first_us, last_us))
+        first, last = self._received(first_us), self._received(last_us)
         spans = coverage.valid if coverage else ()
         return any(_ns(start) <= first and last <= _ns(end) for start, end in spans)
+
+    def cause(self, market: str, first_us: int, last_us: int, next_us: int) -> str:
+        """Why it lacks what came between these times. A hole is seen with the next frame, at `next_us` at the latest."""
+        for hole in self._side.holes.values():
+            concerned = market in hole.markets and hole.channel in {None, BOOK_CHANNEL}
+            healed_at = hole.healed.get(market, self._received(_NEVER))
+            if (
+                concerned
+                and hole.opened_at <= self._received(next_us) + _SEEN_NS
+                and healed_at >= self._received(first_us)
+            ):
+                return hole.cause
+        return "" if self.whole(market, first_us, last_us) else "not whole"
+
+    def _received(self, us: int) -> int:
+        return us * 1_000 + self._side.lag_ns
 
 
 def _count(tally: Tally, one: Counter[Any], other: Counter[Any]) -> None:

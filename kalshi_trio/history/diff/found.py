@@ -19,14 +19,15 @@ class Tally(Struct):
 class Run(Struct):
     """Consecutive changes that `by` (a or b) lacks and the other has; times of the exchange, RFC 3339.
 
-    `whole`: whether `by` calls its own book whole then, `other_whole`: whether the other does, each by its manifest.
+    `cause`: of the hole in its own rows that tells of it, `not whole` before a first snapshot, empty where it has not
+    noticed. `other_whole`: whether the other calls its book whole then, by its manifest.
     """
 
     by: str
     changes: int
     start: str
     end: str
-    whole: bool
+    cause: str
     other_whole: bool
 
 

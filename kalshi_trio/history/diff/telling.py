@@ -54,13 +54,18 @@ class Trade:
 
 @dataclass(slots=True)
 class Hole:
-    """A hole as the session's rows have it; times in nanoseconds of receipt, 0: not healed for any of its markets."""
+    """A hole as the session's rows have it; `healed`: market → when. Times in nanoseconds of receipt."""
 
     cause: str
     channel: str | None
     markets: list[str]
     opened_at: int
-    healed_at: int = 0
+    healed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def healed_at(self) -> int:
+        """When all of it was, 0 if it is not."""
+        return max(self.healed.values(), default=0) if len(self.healed) >= len(self.markets) else 0
 
 
 class Telling:
@@ -112,7 +117,7 @@ class Telling:
         for event, frame, cause, channel, markets, opened_at, healed_at in _columns(batch, "gaps", *names):
             hole = self.holes.setdefault((frame, cause, channel), Hole(cause, channel, markets, opened_at))
             if event == "healed":
-                hole.healed_at = max(hole.healed_at, healed_at)
+                hole.healed |= dict.fromkeys(markets, healed_at)
 
     def _times(self, batch: RowBatch) -> None:
         for name in ("deltas", "trades", "tickers"):

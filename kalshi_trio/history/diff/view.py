@@ -1,4 +1,4 @@
-"""A comparison for people: a table of the markets, then a sentence for each thing that differs."""
+"""A comparison for people: a line for each market, then a sentence for each thing that differs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 
-from kalshi_trio.history.diff.found import Difference, MarketFound, Run, SessionFound, Tally
+from kalshi_trio.history.diff.found import Difference, MarketFound, Run, SessionFound
 from kalshi_trio.observe.figures import plural
 
 SHOWN = 10
@@ -17,16 +16,27 @@ SHOWN = 10
 
 def show(found: Difference, console: Console) -> None:
     """Prints it."""
+    for line in (*_heads(found), *sentences(found)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _heads(found: Difference) -> Iterator[str]:
+    """What is compared, and the figures of each market."""
     for name, one in (("A", found.a), ("B", found.b)):
-        console.print(f"{name}: {_session(one)}", highlight=False, soft_wrap=True)
+        yield f"{name}: {_session(one)}"
     if found.start is None:
-        console.print("They have no time in common.", highlight=False)
+        yield "They have no time in common."
     else:
-        console.print(f"Both recorded from {found.start} to {found.end} (the exchange's time).", highlight=False)
-    if found.markets:
-        console.print(_table(found))
-    for line in sentences(found):
-        console.print(line, highlight=False, soft_wrap=True)
+        yield f"Both recorded from {found.start} to {found.end} (the exchange's time)."
+    for market, both in found.markets.items():
+        deltas, trades, books, valid = both.deltas, both.trades, both.books, both.valid_percent
+        parts = [
+            f"{deltas.both:,} deltas in both, {deltas.only_a:,} only in A, {deltas.only_b:,} only in B",
+            f"trades {trades.both:,}, {trades.only_a:,}, {trades.only_b:,}",
+            f"{plural(books.compared, 'book')} compared, {books.different:,} differ",
+            f"whole {valid['a']:.2f} % of A, {valid['b']:.2f} % of B",
+        ]
+        yield f"{market}: {'; '.join(parts)}"
 
 
 def sentences(found: Difference) -> Iterator[str]:
@@ -55,12 +65,9 @@ def _differences(market: str, found: MarketFound) -> Iterator[str]:
 
 
 def _state(run: Run) -> str:
-    other = "B" if run.by == "a" else "A"
-    return f"while {other} was {_whole(run.other_whole)}; it calls itself {_whole(run.whole)} there"
-
-
-def _whole(whole: bool) -> str:  # noqa: FBT001 -- as it is in the run
-    return "whole" if whole else "not whole"
+    own, other = ("A", "B") if run.by == "a" else ("B", "A")
+    knows = f"{own} knows: {run.cause}" if run.cause else f"{own} did not notice"
+    return f"while {other} was {'whole' if run.other_whole else 'not whole'} ({knows})"
 
 
 def _between(start: str, end: str) -> str:
@@ -76,20 +83,3 @@ def _session(one: SessionFound) -> str:
     number = len(one.gaps) + one.more_gaps
     gaps = f"; {plural(number, 'gap')} ({', '.join(f'{n} {cause}' for cause, n in causes.items())})" if number else ""
     return f"{one.name} ({one.source}), {one.started} to {one.ended}, {one.verdict}{gaps}"
-
-
-def _table(found: Difference) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="cyan")
-    table.add_column("market", no_wrap=True)
-    names = ("deltas in both", "only A", "only B", "trades in both", "only A", "only B", "books compared", "different")
-    for name in (*names, "A valid", "B valid"):
-        table.add_column(name, justify="right")
-    for market, one in found.markets.items():
-        numbers = [*_three(one.deltas), *_three(one.trades), one.books.compared, one.books.different]
-        percents = [f"{one.valid_percent[side]:.2f} %" for side in "ab"]
-        table.add_row(market, *(f"{number:,}" for number in numbers), *percents)
-    return table
-
-
-def _three(tally: Tally) -> tuple[int, int, int]:
-    return tally.both, tally.only_a, tally.only_b
