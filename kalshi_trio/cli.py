@@ -13,6 +13,7 @@ from kalshi_trio import __version__
 from kalshi_trio.cli_history import (
     book,
     chart,
+    diff,
     export,
     import_,
     rebuild,
@@ -130,6 +131,7 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
 for module in (
     book,
     chart,
+    diff,
     export,
     import_,
     rebuild,
