@@ -68,7 +68,7 @@ async def test_rows_wait_in_the_writer_until_their_frames_are_on_disk(
 
     async def feed(_signals: trio.MemoryReceiveChannel[Signal]) -> None:
         journal.append("frame", 1, 1, 1, FRAMES)
-        while not sink.stats.pending_rows:
+        while not sink.stats.pending_rows:  # noqa: ASYNC110 -- a number tells nobody that it changed
             await trio.lowlevel.checkpoint()
         await wait_all_tasks_blocked()
         assert journal.durable_frame == 0

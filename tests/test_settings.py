@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kalshi_trio.cli import cli
+from kalshi_trio.cli import FLAG_ONLY_IN_DEMO, cli
 from kalshi_trio.cli_options import SECRETS, SHOWN_BY, Setting
 from kalshi_trio.errors import ConfigError
 from kalshi_trio.settings import HOSTS, Settings, load, masked
@@ -149,6 +149,17 @@ def test_config_shows_addresses_and_folders_in_force() -> None:
     assert shown["kalshi_ws_url"] == {"value": HOSTS["demo"][0], "from": "default"}
     assert shown["kalshi_rest_url"] == {"value": HOSTS["demo"][1], "from": "default"}
     assert shown["parquet_dir"] == {"value": "d/parquet", "from": "default"}
+
+
+def test_the_demo_takes_where_it_stores_and_what_it_plays_from_flags_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLICKHOUSE_URL", "CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD", "PARQUET_DIR", "KALSHI_WS_URL", "MARKETS"):
+        monkeypatch.setenv(name, "ws://somebody/real")
+    settings, _ = load({}, ignore=FLAG_ONLY_IN_DEMO)
+    chosen, _ = load({"clickhouse_url": "http://mine", "parquet_dir": "mine"}, ignore=FLAG_ONLY_IN_DEMO)
+
+    assert "somebody" not in json.dumps(settings.shown())
+    assert not settings.clickhouse_password.get_secret_value()
+    assert (chosen.clickhouse_url, chosen.parquet_dir) == ("http://mine", Path("mine"))
 
 
 def test_flags_count_before_and_behind_the_commands_name() -> None:
