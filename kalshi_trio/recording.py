@@ -35,7 +35,7 @@ from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.signals import Signal
 from kalshi_trio.rest import Rest
 from kalshi_trio.sealing import Sealer, time_text, verdict_of
-from kalshi_trio.session import Session, hear_signals, open_session, watch_signals
+from kalshi_trio.session import GRACE, Session, hear_signals, open_session, watch_signals
 from kalshi_trio.settings import Settings, masked
 from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
 from kalshi_trio.tasks.writer import Sink
@@ -207,8 +207,13 @@ class _Run:
         self._stop_by_limit(session, f"{seconds:g} seconds")
 
     def _stop_by_limit(self, session: Session, reason: str) -> None:
-        session.grace = LIMIT_GRACE
+        session.patience = self._patience
         session.stop(reason)
+
+    def _patience(self, waited: float) -> bool:
+        """Sinks that store may take their time then; those that do not answer are waited for as ever."""
+        stuck = all(sink.stats.state in {"retrying", "refused", "closed"} for sink in self._sinks)
+        return waited < (GRACE if stuck else LIMIT_GRACE)
 
     async def _feed(self, session: Session, signals: trio.MemoryReceiveChannel[Signal]) -> None:
         stop = partial(self._stop_by_limit, session)

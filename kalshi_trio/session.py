@@ -54,6 +54,8 @@ class Session:
 
     def __init__(self, name: str, grace: float, services: trio.Nursery) -> None:
         self.name, self.grace = name, grace
+        self.patience: Callable[[float], bool] = lambda waited: waited < self.grace
+        """Whether to go on waiting, that many seconds after `stop`; asked once a second."""
         self._services = services
         self.diary: list[Entry] = []
         self.stopping = trio.Event()
@@ -116,9 +118,12 @@ class Session:
     async def stand_behind(self) -> None:
         """The deadline behind `stop`; `open_session` runs it."""
         await self.stopping.wait()
-        await trio.sleep(self.grace)
+        asked = trio.current_time()
+        while self.patience(waited := trio.current_time() - asked):
+            left = self.grace - waited
+            await trio.sleep(min(1.0, left) if left > 0 else 1.0)
         self.overdue = [entry.name for entry in self.diary[1:] if entry.outcome == "running" and not entry.service]
-        late = f"not ended {self.grace:g}s after {self.stop_reason}"
+        late = f"not ended {waited:.0f}s after {self.stop_reason}"
         log.warning("Cancelled, %s: %s", late, ", ".join(self.overdue) or "the caller")
         self.nursery.cancel_scope.cancel(reason=late)
 

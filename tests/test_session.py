@@ -83,6 +83,17 @@ async def test_the_deadline_says_what_did_not_end_and_cancels_it(autojump_clock:
     assert f"--- stuck cancelled after 8.00s: {reason}" in logs.messages("kalshi_trio_session.log")
 
 
+async def test_patience_can_be_longer_than_the_deadline_and_end_early(autojump_clock: MockClock) -> None:
+    async with open_session("run", grace=8.0) as session:
+        session.patience = lambda waited: waited < 20 and trio.current_time() < 13
+        session.start_soon(session.nursery, "slow", trio.sleep, 12)
+        session.start_soon(session.nursery, "stuck", trio.sleep_forever)
+        session.stop("100 frames received")
+
+    assert entries(session)["slow"] == ("finished", 12.0, "")
+    assert entries(session)["stuck"][0::2] == ("cancelled", "not ended 13s after 100 frames received")
+
+
 async def test_a_service_ends_with_the_session_and_is_not_waited_for(autojump_clock: MockClock) -> None:
     async with open_session("run") as session:
         await session.serve("view", until_stopped, session, 100.0)

@@ -110,6 +110,15 @@ def test_what_a_silent_server_leaves_is_said_and_stored_at_the_next_start(tmp_pa
     assert {t["pending"] for one in reports for name in ("parquet", "clickhouse") for t in one[name].values()} == {0}
 
 
+def test_a_recording_that_ends_by_itself_does_not_wait_long_for_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with recorder(tmp_path, "--clickhouse-url", "http://127.0.0.1:9", "--frames", "100") as process:
+        code, took = ended(process)
+
+    assert code == 0
+    assert took < 40
+    assert pending(tmp_path / "data") > 0
+
+
 def test_a_session_that_ended_and_was_not_sealed_gets_its_own_verdict(tmp_path: Path) -> None:
     """As if it had been killed between its last record and the seal."""
     with recorder(tmp_path, "--frames", "500") as process:
