@@ -32,7 +32,7 @@ KEY_ID = "simulated-key"
 MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", help="address to listen on")
 @click.option("--port", default=8765, help="port to listen on; 0 takes a free one")
 @click.option("--rest-port", default=0, help="port for REST; 0 takes a free one")
