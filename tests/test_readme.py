@@ -8,22 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from readme_text import README, ROOT, blocks, shape
 
 from kalshi_trio import errors
 from kalshi_trio.settings import Settings
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def shape(line: str) -> str:
-    """A line without its figures, times, names of sessions and folders."""
-    line = re.sub(r"(KX[A-Z0-9.-]+|'[^']*'|data/\S+)", "X", line)
-    return " ".join(re.sub(r"[\d,.:_]+(-[0-9a-f]{8})?|\s-(?=\s|$)", " # ", line).split()).replace("# #", "#")
 
 
 def test_ci_runs_exactly_the_readmes_test_command() -> None:
