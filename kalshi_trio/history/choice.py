@@ -25,6 +25,15 @@ class Choice(NamedTuple):
     last: int
     markets: tuple[str, ...] = ()
 
+    @property
+    def records(self) -> int:
+        """How many records."""
+        return self.last - self.first + 1
+
+    def done(self, frame: int) -> int:
+        """How many of them are done when record `frame` is."""
+        return max(frame - self.first + 1, 0)
+
     def whole(self, last: int) -> bool:
         """Whether it is no choice at all: everything of a session whose last record that is."""
         return not self.markets and (self.first, self.last) == (1, last)

@@ -39,7 +39,7 @@ async def rebuild(settings: Settings, console: Terminal, name: str, *, replace: 
                     # Said before it is true: whoever comes after a kill looks at the sinks themselves.
                     await Door().run(report, older, sinks)
                     await remove_all(sinks, manifest.session, session)
-                proofs = await tell(story, sinks, session, console)
+                proofs = [] if session.stopping.is_set() else await tell(story, sinks, session, console)
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                     await close_all(sinks)

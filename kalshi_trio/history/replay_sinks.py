@@ -75,16 +75,27 @@ def held_folders(specs: Sequence[str]) -> Iterator[None]:
             lock.close()
 
 
-async def open_all(sinks: Sequence[Sink]) -> None:
-    """Opens them: whoever does not answer at the beginning is not waited for.
+@contextmanager
+def reachable(sink: Sink) -> Iterator[None]:
+    """Whoever does not answer is not waited for: NotReachable."""
+    try:
+        yield
+    except (SinkUnavailable, SinkRefused) as error:
+        raise NotReachable(f"{sink.store.name}: {error}") from error
 
-    Raises NotReachable, and what `Store.open` raises for its user to mend.
-    """
+
+async def open_all(sinks: Sequence[Sink]) -> None:
+    """Opens them. Raises NotReachable, and what `Store.open` raises for its user to mend."""
     for sink in sinks:
-        try:
+        with reachable(sink):
             await sink.door.run(sink.store.open)
-        except (SinkUnavailable, SinkRefused) as error:
-            raise NotReachable(f"{sink.store.name}: {error}") from error
+
+
+async def held_by(sink: Sink, session: str) -> int:
+    """Up to which record an open sink holds the session in all tables. Raises NotReachable."""
+    with reachable(sink):
+        hint = await sink.door.run(sink.store.hint, session)
+        return max(hint, min((await sink.door.run(sink.store.positions, session)).values()))
 
 
 async def close_all(sinks: Sequence[Sink]) -> None:

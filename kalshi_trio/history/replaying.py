@@ -119,5 +119,5 @@ def _say(done: Replayed, sinks: Sequence[Sink], places: dict[str, str], console:
         lateness_ms={},
     )
     say_summary(Ending(manifest, stored_in(manifest, story.choice.last, sinks), done.seconds, places=places), console)
-    records = story.choice.last - story.choice.first + 1
+    records = story.choice.records
     log.info("Replayed %d records in %.2fs: %d a second", records, done.seconds, records / max(done.seconds, 1e-9))

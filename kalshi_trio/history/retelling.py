@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,10 @@ from kalshi_trio.history.choice import Choice
 from kalshi_trio.history.outlet import Outlet
 from kalshi_trio.history.pacing import Pace
 from kalshi_trio.history.refold import Chosen, Refold
+from kalshi_trio.history.replay_sinks import held_by
 from kalshi_trio.journal.manifest import Manifest, Rows
 from kalshi_trio.logging_config import get_logger
-from kalshi_trio.observe.progress import Advance, progress
+from kalshi_trio.observe.progress import progress
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.session import Session
 from kalshi_trio.tasks.writer import Sink, run_writer
@@ -83,7 +84,7 @@ async def tell(
     What all sinks hold already is not waited for. Where the session is to stop, the sinks are left as they are; what is
     missing is stored the next time. Returns a proof a table; none if it was stopped.
     """
-    after = [await _held(sink, story.session) for sink in sinks]
+    after = [await held_by(sink, story.session) for sink in sinks]
     pace = Pace(speed, max(story.choice.first, min(after, default=0) + 1))
     outlet = Outlet(story.session, len(sinks), partial(Chosen, *story))
     proofs: list[Proof] = []
@@ -93,27 +94,21 @@ async def tell(
             for number, sink in enumerate(sinks):
                 write = partial(run_writer, sink, outlet.source(number))
                 session.start_soon(writers, f"{sink.store.name} writer", write)
-            with progress("Replaying", story.choice.last, console) as advance:
-                rows = await _read(Refold(*story), pace, outlet, advance)
+            with progress("Replaying", story.choice.records, console) as advance:
+                rows = await _read(Refold(*story), pace, outlet, lambda frame: advance(story.choice.done(frame)))
         proofs = _proofs(rows, story)
         nursery.cancel_scope.cancel(reason="all is told")
     return proofs
 
 
-async def _held(sink: Sink, session: str) -> int:
-    """Up to which record a sink holds the session in all tables."""
-    hint = await sink.door.run(sink.store.hint, session)
-    return max(hint, min((await sink.door.run(sink.store.positions, session)).values()))
-
-
-async def _read(refold: Refold, pace: Pace, outlet: Outlet, advance: Advance) -> dict[str, Rows]:
+async def _read(refold: Refold, pace: Pace, outlet: Outlet, reached: Callable[[int], None]) -> dict[str, Rows]:
     door = Door()
     try:
         while (found := await door.run(refold.read)) is not None:
             for due, part in pace.parts(found):
                 await pace.wait(due)
                 await outlet.put(await door.run(refold.rows, part))
-                advance(refold.frame)
+                reached(refold.frame)
         return await door.run(refold.end)
     finally:
         outlet.close()

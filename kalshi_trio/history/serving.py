@@ -111,8 +111,8 @@ def _rules(folder: Path, choice: Choice) -> Rules:
 async def _play(served: Served, folder: Path, speed: float | None, console: Terminal) -> None:
     choice = served.choice
     records = read_around(folder, choice.first - 1, choice.last)
-    with progress("Played", choice.last, console) as advance:
-        await served.show.run(records, Pace(speed), advance)
+    with progress("Played", choice.records, console) as advance:
+        await served.show.run(records, Pace(speed), lambda frame: advance(choice.done(frame)))
     if served.past.left_out:
         log.warning("%d frames that nobody can read were left out", served.past.left_out)
     log.info("The recording is over at #%d; clients are still answered. Ctrl-C ends it.", choice.last)
