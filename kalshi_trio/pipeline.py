@@ -124,7 +124,7 @@ class Pipeline:
             older = replace(sink, stats=SinkStats(sink.store.name))
             try:
                 await run_writer(older, source, task_status=task_status if not number else trio.TASK_STATUS_IGNORED)
-            except JournalError as error:  # an old session that is damaged must not keep a new one from being recorded
+            except (JournalError, OSError) as error:  # an old session that cannot be read must not end a new one
                 log.error("Session %s cannot be stored in %s to its end: %s", source.session, sink.store.name, error)  # noqa: TRY400  the text says it all
             else:
                 self.stored.add((source.session, sink.store.name))

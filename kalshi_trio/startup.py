@@ -95,10 +95,19 @@ def left_behind(data: Path, sinks: list[str]) -> list[Older]:
             if session:
                 found.append(Older(folder, session, last, unsealed=last > 0, died=not ended))
         elif about is not None and any(pending(folder, sink) for sink in sinks):
-            last = last_frame(folder)
+            last = _last_of(folder)
             if last:
                 found.append(Older(folder, about.session, last))
     return found
+
+
+def _last_of(folder: Path) -> int:
+    """The last record of a session that is over; 0 if its disk does not say: the next start asks again."""
+    try:
+        return last_frame(folder)
+    except OSError as error:
+        log.error("%s cannot be read now, what waits there to be stored waits on: %s", folder.name, error)  # noqa: TRY400  the text says it all
+        return 0
 
 
 def source_of(older: Older) -> Source:
@@ -121,7 +130,7 @@ async def seal_dead(older: Older, door: Door) -> None:
     try:
         while await door.run(work.step):
             pass
-    except JournalError as error:  # its verdict can wait; the recording that just begins cannot
+    except (JournalError, OSError) as error:  # its verdict can wait; the recording that just begins cannot
         log.error("Session %s cannot be sealed: %s", older.session, error)  # noqa: TRY400  the text says it all
         return
     how = "was cut short" if older.died else "had ended"

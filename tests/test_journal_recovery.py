@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from journal_child import told
 
+from kalshi_trio.errors import JournalUnwritable
 from kalshi_trio.journal import checkpoints, manifest, recovery
 from kalshi_trio.journal.checkpoints import Checkpoint
 from kalshi_trio.journal.disk import Disk
@@ -101,6 +102,49 @@ def test_an_earlier_part_is_cut_where_the_later_one_begins(tmp_path: Path) -> No
     assert recovery.recover(tmp_path)[0].last == 121
     assert read(folder)[0][:-1] == [*(told(n) for n in range(1, 61)), *[b"right"] * 60]
     assert [path.name for path in sorted(folder.glob("*.arrows"))] == ["000001.arrows", "000002.arrows"]
+
+
+def test_a_disk_that_does_not_read_costs_no_record_but_the_mending(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = folder_in(tmp_path)
+    disk_in(folder).write([(1, run_of(1, 500))])
+    path, aside = folder / "000001.arrows", tmp_path / "aside"
+    path.rename(aside)
+    path.symlink_to("/proc/self/mem")  # whose first byte is EIO to who reads it
+    manifest.write(folder / "manifest.json", Manifest("s", NAME, "live", "0", ""))
+
+    assert recovery.recover(tmp_path) == [(folder, "s", 0, False)]
+    assert "cannot be mended now, the next start tries again: [Errno 5]" in caplog.text
+    assert path.is_symlink()
+
+    aside.replace(path)
+
+    assert recovery.recover(tmp_path) == [(folder, "s", 501, False)]
+
+
+def test_a_disk_that_does_not_write_keeps_no_other_session_from_being_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = folder_in(tmp_path)
+    second = first.with_name(f"{NAME}_2")
+    second.mkdir()
+    for folder in (first, second):
+        disk_in(folder).write([(1, run_of(1, 5))])
+    append = recovery._append_recovered
+
+    def full(folder: Path, last: Records) -> int:
+        if folder == first:
+            raise JournalUnwritable("No space left on device")
+        return append(folder, last)
+
+    monkeypatch.setattr(recovery, "_append_recovered", full)
+
+    assert [found.last for found in recovery.recover(tmp_path)] == [0, 6]
+
+    monkeypatch.undo()
+
+    assert [found.last for found in recovery.recover(tmp_path)] == [6, 6]
 
 
 def test_nothing_on_disk_is_a_session_without_records(tmp_path: Path) -> None:

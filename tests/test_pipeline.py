@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from kalshi_trio.protocol.signals import Signal
 from kalshi_trio.sealing import Sealer, verdict_of
 from kalshi_trio.session import open_session
 from kalshi_trio.sinks.gather import Limits
-from kalshi_trio.tasks.writer import Sink
+from kalshi_trio.tasks.writer import Sink, Source
 from kalshi_trio.thread import Door
 
 FRAMES = [snapshot(1, yes=[["0.5000", "10.00"]]), *(delta(seq, "0.5000", "1.00") for seq in range(2, 40))]
@@ -95,8 +96,41 @@ async def test_the_end_is_told_once_the_builder_has_seen_all_else(tmp_path: Path
     assert seen == ["known holes"]
 
 
+class Unreadable:
+    """The rows of a session whose disk does not give them back."""
+
+    async def receive(self) -> RowBatch:
+        await trio.lowlevel.checkpoint()
+        raise OSError(errno.EIO, "Input/output error")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+async def test_an_old_session_that_cannot_be_read_ends_no_new_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal, builder, store = Journal(tmp_path, SESSION, "0"), Builder(SESSION), MemoryStore()
+    sink = Sink(store, Door(), Limits(batch_rows=1, flush_secs=0), SinkStats(store.name))
+    old = Source(SESSION, lambda _after: Unreadable(), journal.durable)
+
+    async def feed(_signals: trio.MemoryReceiveChannel[Signal]) -> None:
+        await trio.lowlevel.checkpoint()
+        journal.append("frame", 1, 1, 1, FRAMES)
+
+    await run(journal, builder, [sink], feed, lambda: None, [old])
+
+    assert f"Session {SESSION} cannot be stored in" in caplog.text
+    assert sink.stats.stored_rows > len(FRAMES)
+
+
 async def run(
-    journal: Journal, builder: Builder, sinks: list[Sink], feed: Feeding, at_end: Callable[[], object]
+    journal: Journal,
+    builder: Builder,
+    sinks: list[Sink],
+    feed: Feeding,
+    at_end: Callable[[], object],
+    older: Sequence[Source] = (),
 ) -> None:
     """A session of these parts, from its first record to its last."""
     own = partial(journal.append, "session", 0, 1, 1)
@@ -108,5 +142,5 @@ async def run(
     own([json.dumps({"event": "started", "markets": [A]}).encode()])
     async with open_session("test") as session:
         sealer = Sealer(journal.folder, Manifest(SESSION, "s", "live", "0", ""))
-        pipeline = Pipeline(session, journal, builder, Stats(), sinks, [], sealer, Lateness(), lambda: None)
+        pipeline = Pipeline(session, journal, builder, Stats(), sinks, older, sealer, Lateness(), lambda: None)
         await pipeline.run(feed, end)

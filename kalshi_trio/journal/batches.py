@@ -89,7 +89,8 @@ def batches(
 def scan(file: BufferedReader, most: int | None = None) -> list[Entry]:
     """The whole batches from the beginning; what is not the next record (a torn end, as a crash leaves it) ends them.
 
-    Only the column of record numbers is unpacked. The entries have no checksum.
+    Only the column of record numbers is unpacked. The entries have no checksum. OSError where the disk does not give what
+    it has: then nobody knows where the file ends.
     """
     found: list[Entry] = []
     file.seek(0)
@@ -103,7 +104,10 @@ def scan(file: BufferedReader, most: int | None = None) -> list[Entry]:
             if (found and first != found[-1].last_frame + 1) or last - first + 1 != len(frames):
                 break
             found.append(Entry(offset, source.tell() - offset, 0, first, last))
-    except (pa.ArrowException, OSError, StopIteration, EOFError, IndexError):
+    except OSError as error:
+        if error.errno is not None:  # the disk's own word: Arrow's has no number
+            raise
+    except (pa.ArrowException, StopIteration, EOFError, IndexError):
         pass
     return found
 

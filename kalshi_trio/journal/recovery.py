@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from kalshi_trio.errors import JournalError
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.batches import NEVER, Damage, closed_index, first_frame
@@ -34,19 +35,26 @@ class Recovered(NamedTuple):
     folder: Path
     session: str
     last: int
-    """0 if nothing of it had reached the disk."""
+    """0 if nothing of it had reached the disk, or if that does not give it back now."""
     ended: bool = False
     """Its records are all there, and the last one says that it ended: only its seal is missing."""
 
 
 def recover(data: Path) -> list[Recovered]:
-    """Mends every session of `data` whose manifest is open, oldest first. The data folder must be locked by the caller."""
+    """Mends every session of `data` whose manifest is open, oldest first. The data folder must be locked by the caller.
+
+    One whose disk refuses stays as it is, which the log says, for the next start.
+    """
     found = []
     for folder in sessions(data):
         about = manifests.read(folder)
         if about is not None and about.verdict != "open":
             continue
-        found.append(_mend(folder, about))
+        try:
+            found.append(_mend(folder, about))
+        except (OSError, JournalError) as error:
+            log.error("%s cannot be mended now, the next start tries again: %s", folder.name, error)  # noqa: TRY400  the text says it all
+            found.append(Recovered(folder, about.session if about else "", 0))
     return found
 
 
