@@ -59,7 +59,7 @@ class Feeding:
             async with trio.open_nursery() as beside:
                 if self.rest is not None and settings.audit:
                     note = partial(feed.aside, "rest")
-                    auditor = Auditor(self.rest, settings.audit, self._whole, note)
+                    auditor = Auditor(self.rest, settings.audit, self._whole, note, self.journal.room)
                     session.start_soon(beside, "auditor", auditor.run)
                 with session.entry("feed"):
                     await feed.run()

@@ -133,13 +133,22 @@ def conclude(
 
 
 def coverage(state: State, ticker: str) -> Coverage:
-    """When a market's book was whole and in sequence, so far."""
+    """When a market's book was whole and in sequence, so far.
+
+    Never more than the session: where its clock was set back, what that showed twice counts once.
+    """
     market = state.markets.get(ticker)
-    spans = list(market.spans) if market else []
+    told = list(market.spans) if market else []
     if market and market.valid:
-        spans.append((market.valid_since, state.last_ns))
+        told.append((market.valid_since, state.last_ns))
+    spans, at = [], state.started_ns
+    for since, until in told:
+        start, end = max(since, at), min(until, state.last_ns)
+        if start <= end:
+            spans.append((start, end))
+            at = end
     valid = sum(end - start for start, end in spans)
-    whole = state.last_ns - state.started_ns
+    whole = max(state.last_ns - state.started_ns, 0)
     return Coverage(whole / 1e9, valid / 1e9, [(time_text(start), time_text(end)) for start, end in spans])
 
 

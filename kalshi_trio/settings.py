@@ -6,12 +6,13 @@ One frozen object, read by pydantic-settings. A mistake is a ConfigError that na
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -217,12 +218,12 @@ def _shown(value: object) -> Any:
 
 
 def masked(url: str) -> str:
-    """`url` without the password in it, if it has one."""
-    try:
-        parts = urlsplit(url)
-        if not parts.password:
-            return url
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:
-        return url
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:********@{host}"))
+    """`url` without the password in it, if it has one, also where it is not written as a URL must be.
+
+    A password with `/`, `#` or `?` in it, or no scheme before it, is what somebody wonders about who has settings shown.
+    """
+    return _LOGIN.sub(r"\1:********@", url)
+
+
+_LOGIN = re.compile(r"\A([A-Za-z][\w+.-]*://[^:/]*|[^:/]*(?=:(?!//))):.+@", re.DOTALL)
+"""Scheme (if there is one) and user of a URL, and the password behind them."""

@@ -98,7 +98,7 @@ class Audited:
         transport = httpx.MockTransport(self._handle)
         url = f"http://exchange.test{ROOT}"
         rest = Rest(url, signer(), transport=transport, wall_ns=clock.wall_ns)
-        self.auditor = Auditor(rest, a_minute, self._whole, partial(self.feed.aside, "rest"))
+        self.auditor = Auditor(rest, a_minute, self._whole, partial(self.feed.aside, "rest"), self.journal.room)
         nursery.start_soon(run_subscriber, Subscriptions(MARKETS), links, signals, orders_in)
         nursery.start_soon(self._build)
         nursery.start_soon(self.auditor.run)

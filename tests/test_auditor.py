@@ -57,11 +57,16 @@ class Audited:
         self.rest = rest
         self.notes: list[tuple[float, dict[str, Any]]] = []
         self.broken: set[str] = set()
-        self.auditor = Auditor(rest, a_minute, self._whole, self._note, random=lambda: 0.0)
+        self.room = trio.Event()
+        self.room.set()
+        self.auditor = Auditor(rest, a_minute, self._whole, self._note, self._room, random=lambda: 0.0)
         self._markets = markets
 
     def _whole(self) -> list[str]:
         return [market for market in self._markets if market not in self.broken]
+
+    async def _room(self) -> None:
+        await self.room.wait()
 
     def _note(self, event: dict[str, object]) -> None:
         self.notes.append((trio.current_time(), event))
@@ -141,6 +146,20 @@ async def test_markets_without_a_whole_book_wait_for_it(autojump_clock: MockCloc
         audited.broken = set()
         await trio.sleep(2)
         assert [market for _, (market,) in audited.rest.asked][-2:] == ["A", "C"]
+
+
+async def test_nothing_is_asked_while_the_journal_has_no_room_for_answers(autojump_clock: MockClock) -> None:
+    audited = Audited(FakeRest())
+    audited.room = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(audited.run, 4000)
+        await trio.sleep(3600)
+        assert (audited.notes, audited.rest.asked) == ([], [])
+
+        audited.room.set()
+        await trio.sleep(1.9)
+        assert [markets for _, markets in audited.rest.asked][:2] == [["A"], ["B"]]
+        nursery.cancel_scope.cancel(reason="seen")
 
 
 async def test_failures_are_records_too_and_the_next_market_is_asked_about(autojump_clock: MockClock) -> None:

@@ -115,6 +115,24 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert masked("https://me:sesame@example.org:8443/x") == "https://me:********@example.org:8443/x"
 
 
+@pytest.mark.parametrize("user", ["me", "", "me@example.org"])
+@pytest.mark.parametrize("scheme", ["https://", ""])
+@pytest.mark.parametrize(
+    "password", ["sesame", "ses/ame", "ses#ame", "ses?ame", "ses@ame", "ses:ame", "ses://ame", "s"]
+)
+def test_a_password_is_masked_also_where_it_makes_the_url_no_url(user: str, scheme: str, password: str) -> None:
+    shown = f"{scheme}{user}:********@example.org:8443"
+
+    assert masked(f"{scheme}{user}:{password}@example.org:8443") == shown
+
+
+@pytest.mark.parametrize(
+    "plain", ["https://example.org/a@b", "https://example.org", "https://me@example.org", "", "a:b"]
+)
+def test_what_has_no_password_is_shown_as_it_is(plain: str) -> None:
+    assert masked(plain) == plain
+
+
 def test_every_setting_has_a_flag_with_help_secrets_excepted() -> None:
     flags = {option for parameter in cli.commands["record"].params for option in parameter.opts}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -61,13 +61,15 @@ class Rest(AbstractAsyncContextManager["Rest"], Protocol):
 class Auditor:
     """Audits `a_minute` markets, those first that were not asked about for the longest time, else by chance.
 
-    `whole` names the markets whose books can be judged now; `note` makes a journal record of what it is given.
+    `whole` names the markets whose books can be judged now; `note` makes a journal record of what it is given, `room`
+    waits while too many wait for the disk: answers are no small ones.
     """
 
     rest: Rest
     a_minute: int
     whole: Callable[[], Iterable[str]]
     note: Callable[[dict[str, object]], None]
+    room: Callable[[], Awaitable[None]]
     random: Callable[[], float] = random.random
     requests: int = 0
     _asked: dict[str, int] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Auditor:
         size = min(math.ceil(self.a_minute / 60), MOST)
         every, due = 60 * size / self.a_minute, trio.current_time()
         while True:
+            await self.room()
             chosen = heapq.nsmallest(size, self.whole(), key=self._turn)
             if not chosen:
                 await trio.sleep(LOOK_SECONDS)
