@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import Raw, Struct
 
 from kalshi_trio.errors import WireError
@@ -22,8 +23,26 @@ from kalshi_trio.protocol.messages import SEQ_LIMIT, SID_LIMIT, TYPES, Frame, Un
 BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a frame may raise."""
 
+DEEPEST = 400
+"""Brackets inside one another that a message may have; real ones have five.
+
+The reader's own limit (RecursionError) is the room that its caller's stack leaves, which is another one in a replay: the
+same frame would be read here and refused there. This one lies far below.
+"""
+SHALLOW = 2 * DEEPEST
+"""What is no longer than this, in bytes, is not nested too deeply, or never closed and refused for that."""
+
 Message = Frame | Unknown | Unfit
 """What a frame may turn out to be."""
+
+
+def too_deep(data: bytes) -> bool:
+    """Whether more than DEEPEST brackets are open somewhere (those in texts count too)."""
+    if len(data) <= SHALLOW or data.count(b"[") + data.count(b"{") <= DEEPEST:
+        return False
+    folded = np.frombuffer(data, "u1") | 0x20  # makes { of [, and } of ]
+    steps = (folded == ord("{")).view("i1") - (folded == ord("}")).view("i1")
+    return int(np.cumsum(steps, dtype="i8").max()) > DEEPEST
 
 
 class Decoder:
@@ -126,6 +145,8 @@ def _lenient() -> Callable[[bytes], Frame]:
 
 
 def _object(data: bytes) -> dict[str, Any]:
+    if too_deep(data):
+        raise WireError("nested too deeply")
     try:
         thing = msgspec.json.decode(data.decode())
     except BAD as error:

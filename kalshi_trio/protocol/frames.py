@@ -9,7 +9,7 @@ from kalshi_trio.errors import WireError
 from kalshi_trio.protocol import messages as m
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.control import ControlFrames
-from kalshi_trio.protocol.decoder import BAD, Decoder
+from kalshi_trio.protocol.decoder import BAD, SHALLOW, Decoder, too_deep
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
 from kalshi_trio.protocol.others import Others
 from kalshi_trio.protocol.output import Output
@@ -68,6 +68,8 @@ class Frames:
             try:
                 if not data.isascii():
                     data.decode()
+                if len(data) > SHALLOW and too_deep(data):
+                    raise RecursionError
                 message: Any = decode(data)
             except BAD:
                 out.sid = out.seq = 0

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from kalshi_trio.errors import WireError
-from kalshi_trio.protocol.decoder import BAD
+from kalshi_trio.protocol.decoder import BAD, too_deep
 from kalshi_trio.protocol.numbers import COUNT_LIMIT_E2, PRICE_LIMIT_E4, scaled
 from kalshi_trio.protocol.watch import Levels, flat
 
@@ -41,6 +41,8 @@ class _Answer(Struct):
 
 def books_in(body: str) -> dict[str, RestBook]:
     """Market → its book; WireError for anything that is no such answer."""
+    if too_deep(body.encode()):
+        raise WireError("nested too deeply")
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except BAD as error:
