@@ -64,6 +64,7 @@ class Session:
         """Names of the tasks that the deadline cancelled."""
         self.interrupted = False
         """A second Ctrl-C came: the process is to end with code 130."""
+        self._last_at = float("inf")
 
     def start_soon(
         self,
@@ -90,6 +91,10 @@ class Session:
         self.stop_reason = reason
         log.info("Stopping: %s", reason)
         self.stopping.set()
+
+    def hurry(self) -> None:
+        """Whoever asks while it stops already waits no longer than GRACE, however much patience there was before."""
+        self._last_at = min(self._last_at, trio.current_time() + GRACE)
 
     def interrupt(self) -> None:
         """Ends everything at once: what waits to be stored stays in the journal."""
@@ -119,7 +124,7 @@ class Session:
         """The deadline behind `stop`; `open_session` runs it."""
         await self.stopping.wait()
         asked = trio.current_time()
-        while self.patience(waited := trio.current_time() - asked):
+        while self.patience(waited := trio.current_time() - asked) and trio.current_time() < self._last_at:
             left = self.grace - waited
             await trio.sleep(min(1.0, left) if left > 0 else 1.0)
         self.overdue = [entry.name for entry in self.diary[1:] if entry.outcome == "running" and not entry.service]
@@ -179,6 +184,8 @@ async def watch_signals(
 ) -> None:
     """Turns SIGINT and SIGTERM into `session.stop`, a second SIGINT into `session.interrupt`; runs until cancelled.
 
+    Where it stops already, by its own limit say, the first of them is `session.hurry`.
+
     `heard` are those of a receiver that was opened before the session. For the main thread only.
     """
     asked = 0
@@ -188,5 +195,7 @@ async def watch_signals(
             asked += number == signal.SIGINT
             if asked > 1:
                 session.interrupt()
+            elif session.stopping.is_set():
+                session.hurry()
             else:
                 session.stop(signal.Signals(number).name)

@@ -94,6 +94,25 @@ async def test_patience_can_be_longer_than_the_deadline_and_end_early(autojump_c
     assert entries(session)["stuck"][0::2] == ("cancelled", "not ended 13s after 100 frames received")
 
 
+@pytest.mark.parametrize(("asked_at", "ended_at"), [(5, 13), (58, 60)])
+async def test_a_signal_shortens_what_a_limit_of_our_own_leaves_to_drain_in(
+    asked_at: int, ended_at: int, autojump_clock: MockClock
+) -> None:
+    send, heard = trio.open_memory_channel[int](2)
+    async with open_session("run") as session:
+        session.patience = lambda waited: waited < 60
+        await session.serve("signals", watch_signals, session, heard)
+        session.start_soon(session.nursery, "stuck", trio.sleep_forever)
+        session.stop("the limit")
+        await trio.sleep(asked_at)
+        send.send_nowait(signal.SIGTERM)
+        await trio.sleep(1)
+        send.send_nowait(signal.SIGTERM)
+
+    assert entries(session)["stuck"] == ("cancelled", ended_at, f"not ended {ended_at}s after the limit")
+    assert (session.stop_reason, session.interrupted) == ("the limit", False)
+
+
 async def test_a_service_ends_with_the_session_and_is_not_waited_for(autojump_clock: MockClock) -> None:
     async with open_session("run") as session:
         await session.serve("view", until_stopped, session, 100.0)
