@@ -14,8 +14,9 @@ from kalshi_trio.errors import JournalUnwritable
 from kalshi_trio.journal import checkpoints, manifest, recovery
 from kalshi_trio.journal.checkpoints import Checkpoint
 from kalshi_trio.journal.disk import Disk
+from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.manifest import Manifest, Segment
-from kalshi_trio.journal.reading import closed_files, read_session
+from kalshi_trio.journal.reading import Hole, closed_files, read_around, read_session
 from kalshi_trio.protocol.records import Records
 
 ROUNDS = int(os.environ.get("KALSHI_KILL_ROUNDS", "3"))
@@ -104,6 +105,30 @@ def test_an_earlier_part_is_cut_where_the_later_one_begins(tmp_path: Path) -> No
     assert [path.name for path in sorted(folder.glob("*.arrows"))] == ["000001.arrows", "000002.arrows"]
 
 
+@pytest.mark.parametrize("segments", [(1, 1), (1, 2)])
+def test_damage_at_the_end_of_closed_segments_is_a_hole_and_its_numbers_are_not_given_again(
+    segments: tuple[int, int], tmp_path: Path
+) -> None:
+    folder = folder_in(tmp_path)
+    disk = disk_in(folder)
+    for segment, records in zip(segments, (run_of(1, 200), run_of(201, 300)), strict=True):
+        disk.write([(segment, records)])
+    disk.end()
+    path = folder / f"{segments[-1]:06}.arrows"
+    index = read_index(path.with_suffix(".index"))
+    assert index is not None
+    last = index.entries[-1]
+    damaged = bytearray(path.read_bytes())
+    damaged[last.offset + last.length // 2] ^= 1
+    path.write_bytes(damaged)
+
+    found = [recovery.recover(tmp_path) for _ in range(2)]
+
+    assert found == [[(folder, "s", 501, False)]] * 2
+    hole = Hole(segments[-1], 201, 500, f"{path.name}: checksum differs")
+    assert list(read_around(folder, 200, 501))[:-1] == [hole]
+
+
 def test_a_disk_that_does_not_read_costs_no_record_but_the_mending(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,10 +158,10 @@ def test_a_disk_that_does_not_write_keeps_no_other_session_from_being_mended(
         disk_in(folder).write([(1, run_of(1, 5))])
     append = recovery._append_recovered
 
-    def full(folder: Path, last: Records) -> int:
+    def full(folder: Path, last_run: Records, last: int) -> int:
         if folder == first:
             raise JournalUnwritable("No space left on device")
-        return append(folder, last)
+        return append(folder, last_run, last)
 
     monkeypatch.setattr(recovery, "_append_recovered", full)
 

@@ -21,7 +21,7 @@ from kalshi_trio.journal.files import SegmentWriter
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.names import part_path, parts_of, segment_of
-from kalshi_trio.journal.reading import read_session
+from kalshi_trio.journal.reading import newest_frame, read_session
 from kalshi_trio.journal.segment import encode
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.records import Records
@@ -72,11 +72,12 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
             about.verdict, about.ended = "cut short", about.started
             manifests.seal(folder, about)
         return Recovered(folder, session, 0)
-    checkpoints.drop_beyond(folder, last_run.last + 1)  # of records that never reached the disk
+    last = max(last_run.last, newest_frame(folder))  # damaged ones behind the last to be read keep their numbers
+    checkpoints.drop_beyond(folder, last + 1)  # of records that never reached the disk
     event = json.loads(last_run.data[-1]).get("event") if last_run.kind == "session" else None
     if event in ("recovered", "ended"):
         return Recovered(folder, session, last_run.last, ended=event == "ended")
-    return Recovered(folder, session, _append_recovered(folder, last_run))
+    return Recovered(folder, session, _append_recovered(folder, last_run, last))
 
 
 def _close(folder: Path, segment: int) -> None:
@@ -110,13 +111,13 @@ def _session_of(folder: Path) -> str:
 
 
 def _last_run(folder: Path) -> Records | None:
-    """The last records of all; None if there are none."""
-    *_, last = [None, *sorted(folder.glob("*.arrows"))]
-    if last is None:
-        return None
+    """The last records of all that can be read; None if there are none."""
     run = None
-    for frames in read_session(folder, first_frame(last) - 1, damage=_said):
-        run = frames.records[-1]
+    for path in sorted(folder.glob("*.arrows"), reverse=True):
+        for frames in read_session(folder, first_frame(path) - 1, damage=_said):
+            run = frames.records[-1]
+        if run is not None:
+            break
     return run
 
 
@@ -124,13 +125,13 @@ def _said(damage: Damage) -> None:
     log.error("%s: records %d-%d: %s", *damage)
 
 
-def _append_recovered(folder: Path, last: Records) -> int:
-    """The session's last record, in a segment of its own."""
+def _append_recovered(folder: Path, last_run: Records, last: int) -> int:
+    """The session's last record, behind record `last`, in a segment of its own."""
     segment = segment_of(max(folder.glob("*.arrows")))
     metadata = _metadata(part_path(folder, segment, 1)) or {}
-    event = {"event": "recovered", "verdict": "cut short", "last_frame": last.last, "at_ns": time.time_ns()}
+    event = {"event": "recovered", "verdict": "cut short", "last_frame": last, "at_ns": time.time_ns()}
     # Stamped as the record before it: nothing is known of later, and its rows fall on the same day each time.
-    record = Records(last.last + 1, "session", 0, last.ts_recv, last.mono_ns, [json.dumps(event).encode()])
+    record = Records(last + 1, "session", 0, last_run.ts_recv, last_run.mono_ns, [json.dumps(event).encode()])
     path = part_path(folder, segment + 1, 1)
     writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata)
     writer.append(encode([record]))
