@@ -247,7 +247,10 @@ class _Run:
                 table: Stored(rows.made, 0, older.last) if whole else Stored(0, rows.made, 0)
                 for table, rows in manifest.tally.rows.items()
             }
-        write_report(older.folder, report)
+        try:
+            write_report(older.folder, report)
+        except OSError as error:
+            log.warning("What the sinks hold of %s is not noted, the next start asks them: %s", older.session, error)
 
     def _seal(self, sealer: Sealer) -> Report:
         stats, state = self._recording.stats, self._builder.state

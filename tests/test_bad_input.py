@@ -116,6 +116,14 @@ def test_a_table_of_somebody_else_is_left_alone_and_no_session_begins(tmp_path: 
     assert not (tmp_path / "data" / "sessions").exists()
 
 
+def test_a_disk_that_lets_nothing_be_removed_frees_the_folder_nevertheless(tmp_path: Path) -> None:
+    with DataLock(tmp_path):
+        (tmp_path / "recorder.json").mkdir()  # refuses to be removed, as all does on a disk that has become read-only
+
+    with DataLock(tmp_path):
+        assert (tmp_path / "recorder.json").is_dir()
+
+
 def test_a_password_is_masked_wherever_settings_are_shown(tmp_path: Path) -> None:
     secret = "sesame-open"
     done = run(tmp_path, "config", CLICKHOUSE_PASSWORD=secret, CLICKHOUSE_URL=f"http://u:{secret}@127.0.0.1:9")

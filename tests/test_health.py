@@ -97,3 +97,17 @@ async def test_a_disk_that_refuses_is_no_matter(name: str, tmp_path: Path, autoj
         await nursery.start(lambda **more: publish_status(well(), tmp_path / "nowhere" / name, **more))
         await trio.sleep(5)
         nursery.cancel_scope.cancel(reason="test")
+
+
+async def test_a_disk_that_lets_nothing_be_removed_is_no_matter_either(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    path = tmp_path / "status.json"
+    path.with_suffix(".json.tmp").mkdir()  # like a read-only disk: it refuses both to write and to remove
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda **more: publish_status(well(), path, **more))
+        await trio.sleep(2.5)
+        path.mkdir()
+        nursery.cancel_scope.cancel(reason="seen")
+
+    assert path.is_dir()

@@ -114,3 +114,15 @@ def test_an_old_session_that_is_damaged_keeps_no_new_one_from_being_recorded(tmp
     assert rows[1]["deltas"].num_rows == found[1].tally.rows["deltas"].made
     assert rows[0]["sessions"]["event"].to_pylist()[-1] == "ended"
     assert rows[0]["gaps"]["cause"].to_pylist()[0] == "damage"
+
+
+def test_an_old_session_whose_folder_takes_nothing_keeps_no_new_one_from_being_sealed(tmp_path: Path) -> None:
+    finish(tmp_path, "--frames", "100")
+    data = tmp_path / "data"
+    (report,) = data.glob("sessions/*/sinks.json")
+    report.unlink()
+    report.with_suffix(".json.tmp").mkdir()  # nobody can write there
+
+    finish(tmp_path, "--frames", "100")
+
+    assert [manifest.verdict for manifest in manifests(data)] == ["complete", "complete"]

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -103,5 +104,6 @@ class DataLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        (self._data / "recorder.json").unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that has become read-only: what it says of us is no lock
+            (self._data / "recorder.json").unlink(missing_ok=True)
         os.close(self._fd)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,8 @@ async def publish_status(
 
 
 def _forget(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    with suppress(OSError):  # of a disk that is read-only even what is not there cannot be removed
+        path.unlink(missing_ok=True)
 
 
 def _write(path: Path, status: dict[str, Any]) -> None:
@@ -142,7 +144,7 @@ def _write(path: Path, status: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(status))
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        _forget(temporary)
 
 
 def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:
