@@ -30,14 +30,15 @@ def time_text(ns: int) -> str:
 
 
 class Sealer:
-    """Keeps one session's manifest. All calls block (files) and come one at a time."""
+    """Keeps one session's manifest. All calls block (files); one of `closed` may run beside one of `segment`."""
 
     def __init__(self, folder: Path, manifest: Manifest, stored: Mapping[str, object] | None = None) -> None:
         """`stored`: the settings that say where its rows go; the manifest's own unless given."""
         self.folder = folder
         self.manifest = manifest
         self._stored = stored
-        self._reports: dict[tuple[int, int], tuple[SegmentEnd, Digests]] = {}
+        self._reports: dict[tuple[int, int], tuple[dict[str, int], Digests]] = {}
+        """Of segments that are not entered yet: what was in them, by their first and last record."""
         self._digests: dict[str, list[str]] = {}
         self._made: dict[str, int] = {}
 
@@ -49,7 +50,7 @@ class Sealer:
         """The builder has been through a segment: what was made of it, and, if more follow, the next one's checkpoint."""
         if more:
             checkpoints.save(self.folder, Checkpoint(end.segment + 1, end.last + 1, end.checkpoint, end.latest_ns))
-        self._reports[end.first, end.last] = (end, rows)
+        self._reports[end.first, end.last] = (end.by_type, rows)
         for table, (made, digest) in rows.items():
             self._made[table] = self._made.get(table, 0) + made
             self._digests.setdefault(table, []).append(digest)
@@ -60,13 +61,13 @@ class Sealer:
         manifests.write(self.folder / "manifest.json", self.manifest)
 
     def _enter(self, file: Closed) -> None:
-        end, rows = self._reports.get((file.first, file.last), (None, {}))
+        by_type, rows = self._reports.pop((file.first, file.last), ({}, {}))
         entry = Segment(
             file.file,
             (file.first, file.last),
             file.bytes,
             file.sha256,
-            end.by_type if end else {},
+            by_type,
             {table: Rows(made, digest) for table, (made, digest) in rows.items()},
             "sealed",
         )
