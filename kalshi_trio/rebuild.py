@@ -101,11 +101,6 @@ class RowReader:
         """The last record whose rows it has handed out."""
         return self._frame
 
-    @property
-    def from_disk(self) -> bool:
-        """Whether the last batch came from disk."""
-        return self._rebuild is not None
-
     async def receive(self) -> RowBatch:
         """The next batch: it goes on where the last one ended. Raises trio.EndOfChannel at the end.
 

@@ -21,8 +21,6 @@ from kalshi_trio.protocol.schema import ROW_SCHEMAS
 Digests = dict[str, tuple[int, str]]
 """Table → how many rows it has, and their digest."""
 
-_WIDTHS = {8: "<i8", 4: "<u4"}
-
 
 class TableDigest:
     """Takes the rows of one table in order, batch after batch."""
