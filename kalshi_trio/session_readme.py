@@ -1,13 +1,14 @@
 """README.md in a session's folder: what its files are and how to ask them, for whoever has the folder and not us.
 
 Written when the manifest is sealed, outside its chain. It names the manifest's SHA-256, so that the last manifest of a
-data folder, which no other one names yet, can be checked, too.
+data folder, which no other one names yet, can be checked, too; and, in its last line, its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.segment import KINDS
 from kalshi_trio.journal.segment import SCHEMA as JOURNAL
+from kalshi_trio.own_hash import PLACEHOLDER, fits, with_own_hash
 from kalshi_trio.protocol.schema import TABLES
 
 _SECRETS = ("password", "key")
@@ -81,7 +83,10 @@ Run them in this folder.
 ```json
 {settings}
 ```
+
+With the 64 characters `{placeholder}` in place of it, this file has the SHA-256 `{placeholder}`.
 """
+_OWN_HASH = re.compile(rb"has the SHA-256 `([0-9a-f]{64})`\.\n\Z")
 _DUCKDB = """
 DuckDB:
 
@@ -141,12 +146,19 @@ client = clickhouse_connect.get_client(
 def write_readme(folder: Path, manifest: Manifest, stored: Mapping[str, object]) -> None:
     """Puts README.md, whole or not at all; `stored`: the settings that say where the rows are. OSError where refused."""
     temporary = folder / "README.md.tmp"
-    temporary.write_text(readme(folder, manifest, stored))
+    temporary.write_bytes(with_own_hash(readme(folder, manifest, stored).encode()))
     temporary.replace(folder / "README.md")
 
 
+def intact(path: Path) -> bool:
+    """Whether this README.md is what was written. OSError where it cannot be read."""
+    with path.open("rb") as file:
+        found = _OWN_HASH.search(file.read())
+        return found is not None and fits(file, found[1].decode(), len(found[0]))
+
+
 def readme(folder: Path, manifest: Manifest, stored: Mapping[str, object]) -> str:
-    """The text; its queries name places as seen from the folder."""
+    """The text, with a placeholder for its own hash; its queries name places as seen from the folder."""
     return _HEAD.format(
         **{name: getattr(manifest, name) for name in ("name", "session", "source", "software", "started", "ended")},
         **{"verdict": manifest.verdict, "received": manifest.tally.received, **manifest.gaps},
@@ -156,6 +168,7 @@ def readme(folder: Path, manifest: Manifest, stored: Mapping[str, object]) -> st
         segment=manifest.segments[0].file if manifest.segments else "000001.arrows",
         tables="\n".join(_table(name, schema, manifest) for name, schema in TABLES.items()),
         queries="".join(_queries(folder, manifest, stored)),
+        placeholder=PLACEHOLDER,
         settings=msgspec.json.format(msgspec.json.encode(_told(manifest.settings)), indent=1).decode(),
     )
 

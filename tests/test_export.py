@@ -230,6 +230,12 @@ def test_a_ticker_is_never_a_path(ticker: str, name: str) -> None:
     assert len(target.safe("x" * 10_000)) < 255
 
 
+def test_tickers_that_begin_alike_for_long_are_different_files() -> None:
+    one, other = (target.safe("x" * 500 + end) for end in "ab")
+
+    assert one != other
+
+
 def test_hostile_tickers_stay_in_the_folder(tmp_path: Path) -> None:
     names = ["../../x", "..", ".", "a/b", "\n", "%2E", "x" * 3_000, "x" * 3_001]
     some = [snapshot(number, name, yes=[["0.4000", "5.00"]]) for number, name in enumerate(names, 1)]

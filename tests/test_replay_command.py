@@ -46,6 +46,15 @@ async def test_a_choice_is_told_to_programs(tmp_path: Path) -> None:
     assert told["tables"]["deltas"]["rows"] > 0
 
 
+async def test_the_summary_of_a_choice_says_nothing_of_the_rest(tmp_path: Path) -> None:
+    await imported(tmp_path, generated(tmp_path / "past.jsonl", seconds=5))
+    _, _, diary = called(tmp_path, "--from", "#50", "--to", "#100", "--markets", MARKETS[0])
+
+    assert ": records 50 to 99, rows of 1 market, in " in diary
+    assert "verdict" not in diary
+    assert "Tally" not in diary
+
+
 async def test_mistakes_have_their_exit_codes(tmp_path: Path) -> None:
     await imported(tmp_path, generated(tmp_path / "past.jsonl", seconds=2))
     wrong = {

@@ -42,6 +42,8 @@ def journal(folder: Path, stamps: list[int], data: list[bytes] | None = None) ->
         ("2026-11-24T05:01", START - 2 * 10**9),
         ("2026-11-24", START - (5 * 3600 + 62) * 10**9),
         ("20261124T050102Z", START),
+        ("20261124T050102.123456789Z", START + 123_456_789),
+        ("2026-11-24T050102,5+0000", START + 500_000_000),
         ("1970-01-01T00:00:00.000000001Z", 1),
         ("1969-12-31T23:59:59.9Z", -100_000_000),
     ],
@@ -57,6 +59,12 @@ def test_a_number_sign_names_a_record() -> None:
 @pytest.mark.parametrize("text", ["", "noon", "#", "#0", "#-1", "#x", "2026-13-01", "2026-11-24T05:01:02.1234567891Z"])
 def test_what_is_no_point_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match=r"is no (time|record)"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["2026-11-24T05:01.5", "20261124T0501.5Z", "2026-11-24T05:01:02+01:00:00.5"])
+def test_only_a_second_has_a_fraction(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time"):
         parse(text)
 
 

@@ -15,6 +15,7 @@ import pytest
 from fed import A, B
 from verify_help import BATCH, SEGMENT, checked, damage, flip, manifest_of, only, recorded, records, report
 
+from kalshi_trio import session_readme
 from kalshi_trio.errors import UsageError
 from kalshi_trio.journal.index import read_index
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, TABLES
@@ -181,8 +182,22 @@ def test_a_changed_name_of_the_session_is_outvoted(data: Path, name: str) -> Non
     found = checked(data)
 
     assert only(found).session == mine.decode()
-    places = {"manifest.json": {"manifest"}, "README.md": set(), "000001.arrows": {"journal"}}
+    places = {"manifest.json": {"manifest"}, "README.md": {"manifest"}, "000001.arrows": {"journal"}}
     assert {one.place for one in damage(found)} == places[name]
+
+
+def test_one_flipped_byte_anywhere_in_the_readme_is_found(data: Path) -> None:
+    path = session(data) / "README.md"
+    written, rng = path.read_bytes(), random.Random(6)  # noqa: S311  repeatable, not secret
+    missed = []
+    for at in [*rng.sample(range(len(written)), 50), *range(len(written) - 80, len(written))]:
+        path.write_bytes(written[:at] + bytes([written[at] ^ 1 << rng.randrange(8)]) + written[at + 1 :])
+        missed += [at] * session_readme.intact(path)
+
+    assert missed == []
+    assert [(one.where, one.what) for one in damage(checked(data))] == [
+        ("README.md", "not what was written; no row depends on it")
+    ]
 
 
 def test_an_edit_that_no_record_contradicts_is_found_by_the_readme(data: Path) -> None:

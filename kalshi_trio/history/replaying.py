@@ -24,6 +24,7 @@ from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.logging_config import get_logger
+from kalshi_trio.observe.figures import plural
 from kalshi_trio.observe.summary import Ending, say_summary
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.settings import Settings
@@ -117,7 +118,15 @@ def _say(done: Replayed, sinks: Sequence[Sink], places: dict[str, str], console:
         name=story.manifest.name + story.session.removeprefix(story.manifest.session),
         tally=msgspec.structs.replace(story.manifest.tally, rows=rows),
         lateness_ms={},
+        fields=story.manifest.fields if story.whole else {},
     )
-    say_summary(Ending(manifest, stored_in(manifest, story.choice.last, sinks), done.seconds, places=places), console)
+    part = "" if story.whole else _part(story.choice)
+    stored = stored_in(manifest, story.choice.last, sinks)
+    say_summary(Ending(manifest, stored, done.seconds, places=places, part=part), console)
     records = story.choice.records
     log.info("Replayed %d records in %.2fs: %d a second", records, done.seconds, records / max(done.seconds, 1e-9))
+
+
+def _part(choice: Choice) -> str:
+    markets = f", rows of {plural(len(choice.markets), 'market')}" if choice.markets else ""
+    return f"records {choice.first:,} to {choice.last:,}{markets}"

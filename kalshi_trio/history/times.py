@@ -32,7 +32,8 @@ _FRAME, _TS_RECV = 0, 3
 """Places of these columns in the journal."""
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
-_FRACTION = re.compile(r"(.*:\d\d)[.,](\d+)(\D.*)?")
+_FRACTION = re.compile(r"(.*[Tt ]\d\d:?\d\d:?\d\d)[.,](\d+)(\D.*)?")
+"""Of a second; the library knows six decimals only. Nothing else may have one."""
 
 
 class Instant(NamedTuple):
@@ -66,7 +67,7 @@ def parse(text: str) -> Point:
         moment = datetime.datetime.fromisoformat(whole)
     except ValueError:
         moment = None
-    if moment is None or len(digits) > 9:
+    if moment is None or len(digits) > 9 or "." in whole or "," in whole:
         raise UsageError(f"{text!r} is no time: write 2026-11-24T05:01:02.5Z, 2026-11-24 or, by record, #1234.")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)

@@ -34,13 +34,17 @@ PLAIN_WIDTH = 100
 
 
 class Ending(NamedTuple):
-    """A session that is over; `places`: what → where it is."""
+    """A session that is over; `places`: what → where it is.
+
+    `part`: what of the session this is about, where the manifest's frames, gaps and verdict are not its own.
+    """
 
     manifest: Manifest
     report: Report
     seconds: float
     diary: Sequence[Entry] = ()
     places: Mapping[str, str] = {}
+    part: str = ""
 
 
 def tally_line(manifest: Manifest, report: Report) -> str:
@@ -59,6 +63,8 @@ def say_summary(ending: Ending, console: Console) -> None:
     level = logging.DEBUG if console.is_terminal else logging.INFO
     for line in _plain(whole):
         log.log(level, "%s", line)
+    if ending.part:
+        return
     log.info("%s", tally_line(ending.manifest, ending.report))
     if not ending.manifest.tally.balanced:
         log.error("The tally does not balance: frames were lost or counted twice on their way. Please report it")
@@ -80,6 +86,8 @@ def summary(ending: Ending) -> RenderableType:
 
 def _headline(ending: Ending) -> Text:
     manifest = ending.manifest
+    if ending.part:
+        return Text(f"{escape(manifest.name)}: {escape(ending.part)}, in {figures.span(ending.seconds)}")
     text = Text(f"{escape(manifest.name)}: {figures.plural(manifest.tally.received, 'frame')}")
     text.append(f" of {figures.plural(len(manifest.markets), 'market')} in {figures.span(ending.seconds)}\nverdict ")
     text.append(manifest.verdict, STYLES.get(manifest.verdict, "default"))

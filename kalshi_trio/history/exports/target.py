@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Protocol
@@ -81,10 +82,13 @@ def packed(place: Path, name: str) -> Writable:
 
 
 def safe(market: str) -> str:
-    """A ticker as the name of a file: what is not a letter, a digit or one of `-._` is percent-encoded, never a path."""
+    """A ticker as the name of a file: what is not a letter, a digit or one of `-._` is percent-encoded, never a path.
+
+    No two tickers have the same.
+    """
     name = quote(market, safe="")
     name = name if name.strip(".") else name.replace(".", "%2E")
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}~{len(name)}"
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}~{hashlib.sha256(market.encode()).hexdigest()[:16]}"
 
 
 _LONGEST = 200

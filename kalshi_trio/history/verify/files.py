@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from kalshi_trio import session_readme
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.history.verify.findings import Finding
 from kalshi_trio.journal import checkpoints
@@ -31,7 +32,7 @@ def sealed_segments(folder: Path, manifest: Manifest, retired: list[int]) -> Ite
 
 
 def others(folder: Path, manifest: Manifest | None) -> Iterator[Finding]:
-    """Checkpoints that are damaged, segments that no manifest knows, and what a crash left."""
+    """Checkpoints and a README.md that are damaged, segments that no manifest knows, and what a crash left."""
     for path in sorted(folder.glob("*.checkpoint")):
         if not checkpoints.whole(path):
             what = "not what was written; a missing checkpoint costs time, not rows"
@@ -41,6 +42,9 @@ def others(folder: Path, manifest: Manifest | None) -> Iterator[Finding]:
         for path in sorted(folder.glob("*.arrows")):
             if segment_of(path) not in known:
                 yield Finding("damage", "journal", path.name, "a segment that the manifest does not know")
+    readme = folder / "README.md"
+    if readme.exists() and not session_readme.intact(readme):
+        yield Finding("damage", "manifest", readme.name, "not what was written; no row depends on it")
     for path in sorted(folder.glob("*.tmp")):
         yield Finding("note", "journal", path.name, "left by a process that was killed; the next start removes it")
 
