@@ -52,6 +52,16 @@ async def test_rows_that_were_wrong_are_right_again(tmp_path: Path) -> None:
     assert_whole(tmp_path / "data", manifest)
 
 
+async def test_what_came_of_it_is_told_to_programs(tmp_path: Path) -> None:
+    _, manifest = await imported(tmp_path, generated(tmp_path / "past.jsonl", seconds=5))
+    told = json.loads(rebuild(tmp_path, "--json"))
+
+    assert (told["session"], told["equal"]) == (manifest.session, True)
+    assert {table: rows["digest"] for table, rows in told["tables"].items()} == {
+        table: rows.digest for table, rows in manifest.tally.rows.items()
+    }
+
+
 @pytest.mark.parametrize("replace", [True, False], ids=["again", "only what is missing"])
 async def test_ended_at_any_moment_it_is_made_whole_by_the_next_one(replace: bool, tmp_path: Path) -> None:
     _, manifest = await imported(tmp_path, generated(tmp_path / "past.jsonl", seconds=200, rate=100))

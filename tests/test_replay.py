@@ -166,6 +166,8 @@ async def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
     await imported(tmp_path, generated(tmp_path / "past.jsonl", seconds=2))
     with pytest.raises(UsageError, match="write parquet=DIR"):
         await again(tmp_path, Wish(), "tape=3")
+    with pytest.raises(UsageError, match="given twice"):
+        await again(tmp_path, Wish(), "parquet=p", "parquet=p")
     with pytest.raises(UsageError, match="One embedded ClickHouse"):
         await again(tmp_path, Wish(), "clickhouse=a", "clickhouse=b")
     with pytest.raises(BaseExceptionGroup) as group:

@@ -264,6 +264,15 @@ async def test_the_address_is_printed_and_a_signal_is_the_ordinary_end(tmp_path:
     assert (second.returncode, "choose another port" in said) == (InUse.exit_code, True)
 
 
+async def test_a_host_that_there_is_not_is_a_usage_error(tmp_path: Path) -> None:
+    await imported(tmp_path, generated(tmp_path / "past.jsonl", seconds=2))
+    with command(tmp_path, "replay", "latest", "--serve", "no.such.host.invalid:0") as process:
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == UsageError.exit_code
+    assert "no.such.host.invalid: " in said.splitlines()[-1]
+
+
 def test_where_to_serve_is_a_host_and_a_port() -> None:
     assert address("127.0.0.1:8765") == ("127.0.0.1", 8765)
     assert address(":0") == ("127.0.0.1", 0)

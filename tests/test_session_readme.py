@@ -17,7 +17,7 @@ from verify_help import manifest_of, recorded, records
 
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.protocol.schema import TABLES
-from kalshi_trio.session_readme import readme
+from kalshi_trio.session_readme import intact, readme
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,6 +90,15 @@ def test_it_names_tables_columns_markets_and_the_seal(tmp_path: Path) -> None:
         (line,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert all(f"`{field.name}` {field.type}" in line for field in schema)
     assert re.search(r"`KXTEST-26NOV24-A` \d+\.\d\d %", text)
+
+
+def test_one_that_does_not_tell_its_hash_is_believed(tmp_path: Path) -> None:
+    path = recorded(tmp_path, records(200), sinks=False) / "README.md"
+    told = intact(path)
+    path.write_text("# A session of last year\n")
+
+    assert told
+    assert intact(path)
 
 
 def test_secrets_are_not_in_it(tmp_path: Path) -> None:

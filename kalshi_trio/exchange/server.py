@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
-from kalshi_trio.errors import InUse
+from kalshi_trio.errors import InUse, UsageError
 from kalshi_trio.exchange.client import Client
 from kalshi_trio.exchange.faults import Faults
 from kalshi_trio.exchange.gate import Gate, Refusal
@@ -126,9 +127,14 @@ class Exchange:
 async def serve_tcp(
     exchange: Exchange, host: str, port: int, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serves clients until cancelled; ready with the websocket URL. InUse if the port cannot be listened on."""
+    """Serves clients until cancelled; ready with the websocket URL.
+
+    Raises InUse if the port cannot be listened on, UsageError if there is no such host.
+    """
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
+    except socket.gaierror as error:
+        raise UsageError(f"{host}: {error.strerror}. A host is an address or a name of this machine.") from error
     except OSError as error:
         raise InUse(f"{host}:{port} cannot be listened on ({error.strerror}): choose another port") from error
     number = listeners[0].socket.getsockname()[1]

@@ -20,7 +20,7 @@ from kalshi_trio.thread import Door
 
 
 async def rebuild(settings: Settings, console: Terminal, name: str, *, replace: bool = False) -> Replayed:
-    """Stores a session's rows in the configured sinks: what each lacks of them; with `replace` all, anew.
+    """Stores a session's rows in the configured sinks: those behind the last that each holds; with `replace` all, anew.
 
     Raises UsageError, ConfigError, NotReachable, and Stopped: the next time, or the recorder's next start, goes on there.
     """

@@ -27,6 +27,8 @@ log = get_logger(__name__)
 def parse_sinks(specs: Sequence[str], settings: Settings) -> list[Sink]:
     """The sinks that these texts mean; nothing is opened yet. Raises UsageError, ConfigError."""
     sinks = [_sink(spec, settings) for spec in specs]
+    if twice := next((spec for place, spec in enumerate(specs) if spec in specs[:place]), None):
+        raise UsageError(f"--sink {twice} is given twice.")
     if sum(spec.startswith("clickhouse=") and "://" not in spec for spec in specs) > 1:
         raise UsageError("One embedded ClickHouse (--sink clickhouse=DIR) a process is all that its engine allows.")
     return sinks
