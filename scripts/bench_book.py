@@ -28,7 +28,7 @@ from book_day import Day, Levels, Question
 from rich.console import Console
 from rich.table import Table
 
-from kalshi_trio.history.books import SessionBooks
+from kalshi_trio.history.book.books import SessionBooks
 from kalshi_trio.history.times import Instant, at
 from kalshi_trio.sealing import time_text
 

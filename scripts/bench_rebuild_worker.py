@@ -57,7 +57,7 @@ def rows(session: Path) -> Counts:
 def stored(folder: Path, session: Path, *stores: str) -> Counts:
     """The command `rebuild`: every row into these stores, exactly once."""
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- after the core is chosen
-    from kalshi_trio.history.rebuilding import rebuild  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replay.rebuilding import rebuild  # noqa: PLC0415 -- as above
     from kalshi_trio.settings import Settings  # noqa: PLC0415 -- as above
 
     chosen = {"parquet": "parquet" in stores, "clickhouse": "clickhouse" in stores}
@@ -69,7 +69,7 @@ def stored(folder: Path, session: Path, *stores: str) -> Counts:
 
 def warm() -> None:
     """Imports what the turn will need, so that it is not timed."""
-    import kalshi_trio.history.rebuilding  # noqa: PLC0415 -- after the core is chosen
+    import kalshi_trio.history.replay.rebuilding  # noqa: PLC0415 -- after the core is chosen
     import kalshi_trio.sinks.clickhouse_places  # noqa: F401, PLC0415 -- as above
 
 

@@ -12,8 +12,8 @@ import trio
 from imports import settings_for
 from rebuilt import values
 
-from kalshi_trio.history.exporting import Exported, export
-from kalshi_trio.history.replaying import Wish
+from kalshi_trio.history.exports.exporting import Exported, export
+from kalshi_trio.history.replay.replaying import Wish
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.run import _first
 

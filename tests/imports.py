@@ -13,7 +13,7 @@ import pyarrow as pa
 import trio
 from rebuilt import tables
 
-from kalshi_trio.history.importing import import_files
+from kalshi_trio.history.imports.importing import import_files
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import read_session
 from kalshi_trio.observe.terminal import Terminal

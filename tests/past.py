@@ -15,7 +15,7 @@ from recordings import FOLDER
 from kalshi_trio.exchange.desk import CHANNELS, Desk
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.market import Event
-from kalshi_trio.history.importing import import_files
+from kalshi_trio.history.imports.importing import import_files
 from kalshi_trio.journal.folder import resolve
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.observe.terminal import Terminal

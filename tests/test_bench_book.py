@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kalshi_trio.history.books import SessionBooks
+from kalshi_trio.history.book.books import SessionBooks
 from kalshi_trio.journal.manifest import read
 from kalshi_trio.journal.reading import last_frame
 

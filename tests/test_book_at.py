@@ -19,7 +19,7 @@ from test_checkpoints import eventful
 from written import write
 
 from kalshi_trio.errors import UsageError
-from kalshi_trio.history.books import BookAt, Hole, SessionBooks, book_at
+from kalshi_trio.history.book.books import BookAt, Hole, SessionBooks, book_at
 from kalshi_trio.history.times import Instant, at
 from kalshi_trio.journal.writer import Journal
 from kalshi_trio.protocol.records import Records

@@ -16,11 +16,11 @@ from test_checkpoints import eventful
 from written import write
 
 from kalshi_trio.errors import FolderNotWritable, UsageError
-from kalshi_trio.history.bins import Columns, Line, Resting
-from kalshi_trio.history.books import SessionBooks
-from kalshi_trio.history.chart_data import Chart, ChartData, Trades
-from kalshi_trio.history.chart_picture import draw_chart
-from kalshi_trio.history.chart_view import MARKS, marked, view
+from kalshi_trio.history.book.books import SessionBooks
+from kalshi_trio.history.charts.bins import Columns, Line, Resting
+from kalshi_trio.history.charts.chart_data import Chart, ChartData, Trades
+from kalshi_trio.history.charts.chart_picture import draw_chart
+from kalshi_trio.history.charts.chart_view import MARKS, marked, view
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.records import Records
 

@@ -15,9 +15,9 @@ from test_replay_kill import command
 
 from kalshi_trio.exchange.desk import CHANNELS
 from kalshi_trio.exchange.market import Change
+from kalshi_trio.history.diff.diffing import diff
 from kalshi_trio.history.diff.found import Difference, Tally
 from kalshi_trio.history.diff.view import sentences
-from kalshi_trio.history.diffing import diff
 from kalshi_trio.observe.terminal import Terminal
 
 OTHER = Ear(channels=CHANNELS[::-1], late_ns=90_000_000, connection=4)

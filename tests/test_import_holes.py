@@ -19,7 +19,7 @@ from harm import HARMED, HOWS, Harm, damaged
 from imports import Imported, imported, settings_for
 from recordings import Line
 
-from kalshi_trio.history.verifying import verify
+from kalshi_trio.history.verify.verifying import verify
 from kalshi_trio.observe.terminal import Terminal
 
 pytestmark = recordings.needed

@@ -13,9 +13,9 @@ from fed import delta
 from imports import imported, written
 
 from kalshi_trio.errors import FolderNotWritable, InUse, JournalUnwritable, Stopped, UsageError
-from kalshi_trio.history import importer, survey
-from kalshi_trio.history.importer import Importer
-from kalshi_trio.history.taking import Taken
+from kalshi_trio.history.imports import importer, survey
+from kalshi_trio.history.imports.importer import Importer
+from kalshi_trio.history.imports.taking import Taken
 from kalshi_trio.journal.disk import Disk
 from kalshi_trio.journal.folder import DataLock
 

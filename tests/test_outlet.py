@@ -10,9 +10,9 @@ from past import generated, imported
 from sink_rows import SESSION, delta_batch
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from kalshi_trio.history.choice import Choice
-from kalshi_trio.history.outlet import Outlet
-from kalshi_trio.history.refold import Chosen, Refold
+from kalshi_trio.history.replay.choice import Choice
+from kalshi_trio.history.replay.outlet import Outlet
+from kalshi_trio.history.replay.refold import Chosen, Refold
 from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.rebuild import Pieces
 

@@ -14,9 +14,9 @@ from recordings import NAMES, needed
 from stores import clickhouse, digests, parquet
 
 from kalshi_trio.errors import InUse, NotReachable, UsageError
-from kalshi_trio.history.replay_sinks import held_folders
-from kalshi_trio.history.replaying import Wish, replay
-from kalshi_trio.history.retelling import Replayed
+from kalshi_trio.history.replay.replay_sinks import held_folders
+from kalshi_trio.history.replay.replaying import Wish, replay
+from kalshi_trio.history.replay.retelling import Replayed
 from kalshi_trio.history.times import Instant, Record
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest

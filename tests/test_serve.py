@@ -28,10 +28,10 @@ from kalshi_trio.exchange.keys import make_key, private_pem
 from kalshi_trio.exchange.past import Past
 from kalshi_trio.exchange.rules import Rules
 from kalshi_trio.exchange.server import Exchange
-from kalshi_trio.history.pacing import Pace
-from kalshi_trio.history.past_show import PastShow
-from kalshi_trio.history.replaying import Wish
-from kalshi_trio.history.serving import Served, address, serve
+from kalshi_trio.history.replay.pacing import Pace
+from kalshi_trio.history.replay.replaying import Wish
+from kalshi_trio.history.serve.past_show import PastShow
+from kalshi_trio.history.serve.serving import Served, address, serve
 from kalshi_trio.history.times import Record
 from kalshi_trio.journal.reading import read_around
 from kalshi_trio.observe.terminal import Terminal

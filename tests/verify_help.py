@@ -14,7 +14,7 @@ from written import write
 
 from kalshi_trio.history.verify.findings import Finding, Report, SessionReport
 from kalshi_trio.history.verify.places import scope
-from kalshi_trio.history.verifying import steps
+from kalshi_trio.history.verify.verifying import steps
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import read_session

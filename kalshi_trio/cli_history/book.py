@@ -34,9 +34,9 @@ def command(  # noqa: PLR0913  its options
     **flags: object,
 ) -> None:
     """Show MARKET's order book at any instant of a session, exact, and whether it was continuous then."""
-    from kalshi_trio.history.asking import ask_book  # noqa: PLC0415 -- help stays quick
+    from kalshi_trio.history.book.asking import ask_book  # noqa: PLC0415 -- help stays quick
+    from kalshi_trio.history.book.ladder import ladder, plain  # noqa: PLC0415 -- as above
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.ladder import ladder, plain  # noqa: PLC0415 -- as above
     from kalshi_trio.history.times import parse  # noqa: PLC0415 -- as above
 
     settings, _ = chosen(context, flags)
@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913  its options
         ask_book, settings, market, parse(at) if at else None, session, "exchange" if clock == "exchange" else "receive"
     )
     if picture:
-        from kalshi_trio.history.depth_chart import draw_depth  # noqa: PLC0415 -- matplotlib takes its time
+        from kalshi_trio.history.book.depth_chart import draw_depth  # noqa: PLC0415 -- matplotlib takes its time
 
         draw_depth(book, picture, depth)
     if as_json:

@@ -32,7 +32,7 @@ def command(
     **flags: object,
 ) -> None:
     """Draw MARKET's best prices, trades, resting sizes and holes over time."""
-    from kalshi_trio.history.charting import draw  # noqa: PLC0415 -- help stays quick
+    from kalshi_trio.history.charts.charting import draw  # noqa: PLC0415 -- help stays quick
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- as above
     from kalshi_trio.history.times import parse  # noqa: PLC0415 -- as above
 

@@ -28,8 +28,8 @@ def command(context: click.Context, /, a: str, b: str, *, as_json: bool, **flags
     from rich.console import Console  # noqa: PLC0415 -- as above
 
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.diff.diffing import diff  # noqa: PLC0415 -- as above
     from kalshi_trio.history.diff.view import show  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.diffing import diff  # noqa: PLC0415 -- as above
 
     settings, _ = chosen(context, flags)
     found = run(diff, settings, a, b)

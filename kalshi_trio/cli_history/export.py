@@ -32,8 +32,8 @@ def command(context: click.Context, /, session: str, *, as_json: bool, **options
     hftbacktest: an npz a market. nautilus: a catalog of order book deltas and trades.
     """
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- help stays quick
-    from kalshi_trio.history.exporting import export  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.replaying import Wish  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.exports.exporting import export  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replay.replaying import Wish  # noqa: PLC0415 -- as above
 
     named = {name: options.pop(name) for name in ("start", "end", "clock")}
     form, out, table = (options.pop(name) for name in ("form", "out", "table"))

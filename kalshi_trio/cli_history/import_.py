@@ -29,7 +29,7 @@ def command(
     them. Several files are one recording, in the order given.
     """
     from kalshi_trio.history.commands import plain, run  # noqa: PLC0415 -- help stays quick
-    from kalshi_trio.history.importing import import_files  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.imports.importing import import_files  # noqa: PLC0415 -- as above
 
     settings, _ = chosen(context, flags)
     manifest = run(import_files, settings, list(files), time_unit)

@@ -21,8 +21,8 @@ def command(context: click.Context, /, session: str, *, replace: bool, as_json: 
     Where rows before that are missing or wrong, as `verify` tells, --replace stores all of them anew.
     """
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- help stays quick
-    from kalshi_trio.history.proof import lines, plain  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.rebuilding import rebuild  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replay.proof import lines, plain  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replay.rebuilding import rebuild  # noqa: PLC0415 -- as above
 
     settings, _ = chosen(context, flags)
     done = run(rebuild, settings, session, replace=replace)

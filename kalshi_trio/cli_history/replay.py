@@ -31,9 +31,9 @@ def command(context: click.Context, /, session: str, *, as_json: bool, **options
     Without a sink its rows are only made, and their digests compared with the recording's.
     """
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- help stays quick
-    from kalshi_trio.history.proof import lines, plain  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.replaying import Wish, replay  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.serving import address, serve  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replay.proof import lines, plain  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.replay.replaying import Wish, replay  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.serve.serving import address, serve  # noqa: PLC0415 -- as above
 
     named = {name: options.pop(name) for name in ("start", "end", "clock")}
     speed, sinks, serve_at = options.pop("speed"), options.pop("sinks"), options.pop("serve")

@@ -23,8 +23,8 @@ def command(context: click.Context, /, session: str, *, as_json: bool, picture: 
 
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- as above
     from kalshi_trio.history.verify.picture import check_name, draw  # noqa: PLC0415 -- as above
+    from kalshi_trio.history.verify.verifying import verify  # noqa: PLC0415 -- as above
     from kalshi_trio.history.verify.view import show  # noqa: PLC0415 -- as above
-    from kalshi_trio.history.verifying import verify  # noqa: PLC0415 -- as above
 
     settings, _ = chosen(context, flags)
     if picture is not None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kalshi_trio.history.refold import Refold
-from kalshi_trio.history.retelling import story_of
+from kalshi_trio.history.replay.refold import Refold
+from kalshi_trio.history.replay.retelling import story_of
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.protocol.schema import RowBatch
 

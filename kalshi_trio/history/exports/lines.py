@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from kalshi_trio.history.exports.target import packed
-from kalshi_trio.history.taking import PRIVATE, Look
+from kalshi_trio.history.imports.taking import PRIVATE, Look
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import Hole
 from kalshi_trio.journal.window import Frames

@@ -8,14 +8,14 @@ from typing import NamedTuple, Protocol
 
 from kalshi_trio.errors import UsageError
 from kalshi_trio.fold import feed
-from kalshi_trio.history.choice import Choice
 from kalshi_trio.history.exports.csv import Csv
 from kalshi_trio.history.exports.hftbacktest import HftBacktest
 from kalshi_trio.history.exports.lines import Lines
 from kalshi_trio.history.exports.nautilus import Nautilus
 from kalshi_trio.history.exports.tape import Event, Lost, Tape
 from kalshi_trio.history.exports.target import Target
-from kalshi_trio.history.refold import Refold
+from kalshi_trio.history.replay.choice import Choice
+from kalshi_trio.history.replay.refold import Refold
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import Hole

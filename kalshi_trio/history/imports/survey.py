@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from kalshi_trio.errors import UsageError
 from kalshi_trio.foreign import Shapes, Texts, lines_of
-from kalshi_trio.history.taking import Taken, Taking
+from kalshi_trio.history.imports.taking import Taken, Taking
 
 SHOWN = 20
 """Refused lines that are named, of each import."""

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kalshi_trio.fold import feed
-from kalshi_trio.history.bins import Columns, Floats, Line, Resting
-from kalshi_trio.history.books import SessionBooks
+from kalshi_trio.history.book.books import SessionBooks
+from kalshi_trio.history.charts.bins import Columns, Floats, Line, Resting
 from kalshi_trio.journal.reading import Hole, read_around, read_session
 from kalshi_trio.journal.window import Frames
 from kalshi_trio.protocol.book import ONE_DOLLAR_E4

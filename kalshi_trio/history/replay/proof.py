@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_trio.history.retelling import Proof, Replayed
+from kalshi_trio.history.replay.retelling import Proof, Replayed
 
 
 def lines(done: Replayed) -> Iterator[str]:

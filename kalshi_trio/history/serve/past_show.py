@@ -11,7 +11,7 @@ from kalshi_trio.exchange.outbox import Outbox
 from kalshi_trio.exchange.past import Past, PastEvent
 from kalshi_trio.exchange.past_desk import PastDesk
 from kalshi_trio.exchange.rules import Rules
-from kalshi_trio.history.pacing import Pace
+from kalshi_trio.history.replay.pacing import Pace
 from kalshi_trio.journal.reading import Hole
 from kalshi_trio.journal.window import Frames
 from kalshi_trio.protocol.records import Records

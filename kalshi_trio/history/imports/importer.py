@@ -11,8 +11,8 @@ from pathlib import Path
 from kalshi_trio import __version__
 from kalshi_trio.errors import UsageError
 from kalshi_trio.fold import Fold
-from kalshi_trio.history.survey import STEP, Reading, Survey
-from kalshi_trio.history.taking import Taken
+from kalshi_trio.history.imports.survey import STEP, Reading, Survey
+from kalshi_trio.history.imports.taking import Taken
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.disk import Disk

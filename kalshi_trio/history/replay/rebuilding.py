@@ -8,8 +8,8 @@ from pathlib import Path
 import trio
 
 from kalshi_trio.history.commands import sealed
-from kalshi_trio.history.replay_sinks import close_all, open_all, remove_all
-from kalshi_trio.history.retelling import Replayed, story_of, tell
+from kalshi_trio.history.replay.replay_sinks import close_all, open_all, remove_all
+from kalshi_trio.history.replay.retelling import Replayed, story_of, tell
 from kalshi_trio.history.workshop import held, report, work
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kalshi_trio.history.books import BookAt, Hole, Levels
+from kalshi_trio.history.book.books import BookAt, Hole, Levels
 from kalshi_trio.observe.figures import count
 from kalshi_trio.sealing import time_text
 

@@ -15,10 +15,10 @@ from kalshi_trio.exchange.past import Past, era_of
 from kalshi_trio.exchange.rules import Rules
 from kalshi_trio.exchange.server import Exchange, serve_tcp
 from kalshi_trio.fold import feed
-from kalshi_trio.history.choice import Choice
-from kalshi_trio.history.pacing import Pace
-from kalshi_trio.history.past_show import PastShow
-from kalshi_trio.history.replaying import Wish, choice_of, found
+from kalshi_trio.history.replay.choice import Choice
+from kalshi_trio.history.replay.pacing import Pace
+from kalshi_trio.history.replay.replaying import Wish, choice_of, found
+from kalshi_trio.history.serve.past_show import PastShow
 from kalshi_trio.history.workshop import logged, work
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.batches import Damage

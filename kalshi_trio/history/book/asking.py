@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_trio.history.books import BookAt, SessionBooks
+from kalshi_trio.history.book.books import BookAt, SessionBooks
 from kalshi_trio.history.times import Clock, Point, at
 from kalshi_trio.journal.folder import resolve
 from kalshi_trio.observe.terminal import Terminal

@@ -10,9 +10,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from kalshi_trio.history.books import BookAt, Levels
+from kalshi_trio.history.book.books import BookAt, Levels
+from kalshi_trio.history.book.ladder import dollars
 from kalshi_trio.history.drawing import ASK, BID, DOLLARS, GREY, GRID, LOOK, new_figure, title, write
-from kalshi_trio.history.ladder import dollars
 from kalshi_trio.sealing import time_text
 
 ONE = 10_000

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import trio
 
-from kalshi_trio.history.choice import Choice
-from kalshi_trio.history.outlet import Outlet
-from kalshi_trio.history.pacing import Pace
-from kalshi_trio.history.refold import Chosen, Refold
-from kalshi_trio.history.replay_sinks import held_by
+from kalshi_trio.history.replay.choice import Choice
+from kalshi_trio.history.replay.outlet import Outlet
+from kalshi_trio.history.replay.pacing import Pace
+from kalshi_trio.history.replay.refold import Chosen, Refold
+from kalshi_trio.history.replay.replay_sinks import held_by
 from kalshi_trio.journal.manifest import Manifest, Rows
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.progress import progress

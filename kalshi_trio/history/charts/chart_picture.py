@@ -15,9 +15,9 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from kalshi_trio.history.bins import Columns, Floats, Line
-from kalshi_trio.history.chart_data import ChartData
-from kalshi_trio.history.chart_view import View, marked, view
+from kalshi_trio.history.charts.bins import Columns, Floats, Line
+from kalshi_trio.history.charts.chart_data import ChartData
+from kalshi_trio.history.charts.chart_view import View, marked, view
 from kalshi_trio.history.drawing import ASK, BID, DOLLARS, GREY, GRID, LOOK, new_figure, title, write
 from kalshi_trio.observe.figures import plural
 

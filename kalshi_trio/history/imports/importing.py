@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kalshi_trio.errors import FolderNotWritable, JournalUnwritable
-from kalshi_trio.history.importer import Importer
-from kalshi_trio.history.survey import Survey, look
+from kalshi_trio.history.imports.importer import Importer
+from kalshi_trio.history.imports.survey import Survey, look
 from kalshi_trio.history.workshop import all_of, held, store, work
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import sessions

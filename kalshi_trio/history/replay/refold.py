@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kalshi_trio.fold import Fold
-from kalshi_trio.history.choice import Choice
+from kalshi_trio.history.replay.choice import Choice
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.digest import Digests, session_digest
 from kalshi_trio.journal.manifest import Manifest, Rows

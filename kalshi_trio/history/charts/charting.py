@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_trio.history.books import SessionBooks
-from kalshi_trio.history.chart_data import Chart
+from kalshi_trio.history.book.books import SessionBooks
+from kalshi_trio.history.charts.chart_data import Chart
 from kalshi_trio.history.drawing import check_format
 from kalshi_trio.history.times import Clock, Instant, Point, span
 from kalshi_trio.history.workshop import all_of, work
@@ -36,7 +36,7 @@ async def draw(
         with progress("Reading records", records, console) as advance:
             if not await all_of(chart.steps(), session, advance):
                 return
-        from kalshi_trio.history.chart_picture import draw_chart  # noqa: PLC0415 -- matplotlib takes its time
+        from kalshi_trio.history.charts.chart_picture import draw_chart  # noqa: PLC0415 -- matplotlib takes its time
 
         await door.run(draw_chart, chart.data(), path)
 

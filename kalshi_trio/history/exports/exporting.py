@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kalshi_trio.errors import FolderNotWritable
 from kalshi_trio.history.exports.makers import FORMATS, Maker, Wanted
 from kalshi_trio.history.exports.target import Target
-from kalshi_trio.history.replaying import Wish, choice_of, found
+from kalshi_trio.history.replay.replaying import Wish, choice_of, found
 from kalshi_trio.history.workshop import all_of, logged, work
 from kalshi_trio.journal.reading import Hole, read_around
 from kalshi_trio.journal.window import Frames

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kalshi_trio.history.bins import Floats
-from kalshi_trio.history.chart_data import ChartData, Trades
+from kalshi_trio.history.charts.bins import Floats
+from kalshi_trio.history.charts.chart_data import ChartData, Trades
 
 ROWS = 130
 """The most rows of a heat map: each is some pixels high."""

@@ -13,11 +13,11 @@ import msgspec
 import trio
 
 from kalshi_trio.errors import UsageError
-from kalshi_trio.history.choice import Choice
 from kalshi_trio.history.commands import sealed
-from kalshi_trio.history.importing import import_files
-from kalshi_trio.history.replay_sinks import close_all, held_folders, open_all, parse_sinks
-from kalshi_trio.history.retelling import Replayed, story_of, tell
+from kalshi_trio.history.imports.importing import import_files
+from kalshi_trio.history.replay.choice import Choice
+from kalshi_trio.history.replay.replay_sinks import close_all, held_folders, open_all, parse_sinks
+from kalshi_trio.history.replay.retelling import Replayed, story_of, tell
 from kalshi_trio.history.times import Clock, Point, span
 from kalshi_trio.history.workshop import logged, stored_in, work
 from kalshi_trio.journal import manifest as manifests

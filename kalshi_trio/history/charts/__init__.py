@@ -1,0 +1,1 @@
+"""One market over time, as a picture."""

@@ -1,0 +1,1 @@
+"""The past over a websocket, for clients that are developed against it."""
