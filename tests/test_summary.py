@@ -11,7 +11,7 @@ from log_help import Logs, logs
 from rich.cells import cell_len
 from rich.console import Console
 
-from kalshi_trio.journal.manifest import Manifest, Rows, TallyReport
+from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, TallyReport
 from kalshi_trio.journal.sinks_report import Report, Stored
 from kalshi_trio.logging_config import open_session_log
 from kalshi_trio.observe.summary import Ending, say_summary, summary, tally_line
@@ -149,6 +149,16 @@ def test_a_tally_that_does_not_balance_is_an_error(logs: Logs) -> None:
 
     assert logs.messages()[-1].startswith("The tally does not balance")
     assert errors() == 1
+
+
+def test_a_market_of_which_no_book_ever_came_is_warned_of(logs: Logs) -> None:
+    ending = some_ending()
+    ending.manifest.coverage = {"A": Coverage(9.0, 8.0, [("1", "2")]), "KXNOPE": Coverage(9.0, 0.0, [])}
+
+    say_summary(ending, Console(file=io.StringIO()))
+
+    assert logs.messages()[-1] == "No book ever came of KXNOPE"
+    assert errors() == 0
 
 
 def test_names_that_strangers_chose_are_text_on_one_line() -> None:

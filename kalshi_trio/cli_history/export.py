@@ -29,7 +29,7 @@ def command(context: click.Context, /, session: str, *, as_json: bool, **options
     """Write SESSION (or a foreign recording FILE) as other tools read it.
 
     frames: the websocket's texts, a line each. envelopes: the same with times of receipt and connections. csv: tables.
-    hftbacktest: an npz a market. nautilus: a catalog of order book deltas and trades.
+    hftbacktest: an npz a market. nautilus: a catalog of order book deltas and trades. --markets A,B writes these alone.
     """
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- help stays quick
     from kalshi_trio.history.exports.exporting import export  # noqa: PLC0415 -- as above

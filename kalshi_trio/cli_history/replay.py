@@ -28,7 +28,8 @@ from kalshi_trio.history.times import parse
 def command(context: click.Context, /, session: str, *, as_json: bool, **options: Any) -> None:
     """Tell SESSION (or a foreign recording FILE) once more, through the same builder, into sinks of your choice.
 
-    Without a sink its rows are only made, and their digests compared with the recording's.
+    Without a sink its rows are only made, and their digests compared with the recording's. --markets A,B tells of these
+    markets alone.
     """
     from kalshi_trio.history.commands import run  # noqa: PLC0415 -- help stays quick
     from kalshi_trio.history.replay.proof import lines, plain  # noqa: PLC0415 -- as above

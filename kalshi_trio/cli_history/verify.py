@@ -11,7 +11,7 @@ from kalshi_trio.cli_options import chosen, settings_options
 
 
 @click.command("verify")
-@click.argument("session")
+@click.argument("session", default="latest")
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="for programs: all that was found")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="draw the coverage: .svg or .png")

@@ -31,6 +31,7 @@ MEANING = {
 }
 STYLES = {"complete": "green", "known holes": "yellow", "cut short": "red"}
 PLAIN_WIDTH = 100
+SHOWN_MARKETS = 20
 
 
 class Ending(NamedTuple):
@@ -66,6 +67,10 @@ def say_summary(ending: Ending, console: Console) -> None:
     if ending.part:
         return
     log.info("%s", tally_line(ending.manifest, ending.report))
+    bookless = [ticker for ticker, found in ending.manifest.coverage.items() if not found.valid]
+    if bookless:
+        more = f" and {len(bookless) - SHOWN_MARKETS:,} more" if len(bookless) > SHOWN_MARKETS else ""
+        log.warning("No book ever came of %s%s", ", ".join(map(escape, bookless[:SHOWN_MARKETS])), more)
     if not ending.manifest.tally.balanced:
         log.error("The tally does not balance: frames were lost or counted twice on their way. Please report it")
 

@@ -9,6 +9,7 @@ from kalshi_trio.history.verify.findings import SessionReport
 from kalshi_trio.history.verify.timeline import ns_of
 
 MOST_MARKETS = 80
+LEGEND = "green: whole and in sequence · red: no book that can be trusted, or none yet · ticks: a gap opened"
 """A picture of more could not be read; those with the least coverage are shown."""
 _DAY_NS = 86_400_000_000_000
 
@@ -42,7 +43,7 @@ def draw(sessions: list[SessionReport], path: Path) -> None:
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
     more = f", the {len(markets)} least covered of {len(markets) + left} markets" if left else ""
-    axes.set_title(f"Coverage: {', '.join(one.name for one in sessions[:3])}{more} (UTC)", fontsize=10)
+    axes.set_title(f"Coverage: {', '.join(one.name for one in sessions[:3])}{more} (UTC)\n{LEGEND}", fontsize=10)
     try:
         with mpl.rc_context({"svg.hashsalt": "kalshi_trio", "svg.fonttype": "none"}):
             kept = {"Date": None} if path.suffix.lower() == ".svg" else {}

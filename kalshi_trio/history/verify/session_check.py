@@ -181,6 +181,8 @@ class SessionCheck:
             self.report.coverage[ticker] = Covered(
                 found.seconds, found.valid_seconds, found.valid, percent=percent, stale_seconds=stale
             )
+            if ticker not in state.markets or not state.markets[ticker].snapshots:
+                self._found.append(Finding("note", "journal", ticker, "no book of it ever came"))
 
 
 def _cut(piece: Piece, manifest: Manifest | None) -> Iterator[tuple[Piece, Segment | None]]:
