@@ -10,16 +10,7 @@ from pathlib import Path
 import click
 
 from kalshi_trio import __version__
-from kalshi_trio.cli_history import (
-    book,
-    chart,
-    diff,
-    export,
-    import_,
-    rebuild,
-    replay,
-    verify,
-)
+from kalshi_trio.cli_history import COMMANDS
 from kalshi_trio.cli_options import chosen, settings_options
 from kalshi_trio.errors import ConfigError, UserError
 from kalshi_trio.observe.health import examine
@@ -128,17 +119,8 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
     context.exit(1 if wrong else 0)
 
 
-for module in (
-    book,
-    chart,
-    diff,
-    export,
-    import_,
-    rebuild,
-    replay,
-    verify,
-):
-    cli.add_command(module.command)
+for command in COMMANDS:
+    cli.add_command(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,6 +23,8 @@ KalshiTrioError
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 
 class KalshiTrioError(Exception):
     """Whatever this package raises on purpose; `exit_code` is what the process ends with."""
@@ -122,3 +124,12 @@ class SinkRefused(SinkError):
 
 class RowsDamaged(SinkError):
     """Rows in a sink differ from what was written; the text names the place and the frames."""
+
+
+Error = TypeVar("Error", bound=Exception)
+
+
+def first_of(group: BaseExceptionGroup[Error]) -> Error:
+    """One of the errors in a group, however deep: the one to be shown."""
+    found = group.exceptions[0]
+    return first_of(found) if isinstance(found, BaseExceptionGroup) else found

@@ -13,7 +13,7 @@ from pathlib import Path
 import trio
 
 from kalshi_trio import __version__
-from kalshi_trio.errors import ConfigError, KeyRefused
+from kalshi_trio.errors import ConfigError, KeyRefused, first_of
 from kalshi_trio.feeding import Feeding
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
@@ -221,7 +221,7 @@ class _Run:
         try:
             await Feeding(session, self._settings, self._sign, self._rest, *parts).run(signals)
         except* KeyRefused as group:
-            self._refused = _first(group)
+            self._refused = first_of(group)
             session.stop("the exchange refused the key")
 
     def _end(self, session: Session) -> None:
@@ -291,8 +291,3 @@ def short(path: Path) -> str:
 
 def _flat(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _first(group: BaseExceptionGroup[KeyRefused]) -> KeyRefused:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import trio
 
-from kalshi_trio.errors import UserError
+from kalshi_trio.errors import UserError, first_of
 
 T = TypeVar("T")
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -29,7 +29,7 @@ def run_trio(main: Callable[[], Awaitable[T]]) -> T:
     except BaseExceptionGroup as group:
         mistake, rest = group.split(UserError)
         if mistake is not None and rest is None:
-            raise _first(mistake) from None
+            raise first_of(mistake) from None
         raise
 
 
@@ -53,8 +53,3 @@ def leave_at_once() -> None:
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
-
-
-def _first(group: BaseExceptionGroup[UserError]) -> UserError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -12,10 +12,10 @@ import trio
 from imports import settings_for
 from rebuilt import values
 
+from kalshi_trio.errors import first_of
 from kalshi_trio.history.exports.exporting import Exported, export
 from kalshi_trio.history.replay.replaying import Wish
 from kalshi_trio.observe.terminal import Terminal
-from kalshi_trio.run import _first
 
 DOLLAR_E4 = 10_000
 
@@ -27,7 +27,7 @@ def exported(folder: Path, session: str, form: str, out: Path, *, table: str | N
     try:
         return trio.run(work)
     except BaseExceptionGroup as group:
-        raise _first(group) from None  # as `run_trio` does, which would change this process for good
+        raise first_of(group) from None  # as `run_trio` does, which would change this process for good
 
 
 class Moment(NamedTuple):

@@ -13,13 +13,13 @@ import pyarrow as pa
 import trio
 from rebuilt import tables
 
+from kalshi_trio.errors import first_of
 from kalshi_trio.history.imports.importing import import_files
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import read_session
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.records import Records
-from kalshi_trio.run import _first
 from kalshi_trio.settings import Settings
 
 
@@ -63,7 +63,7 @@ def imported(folder: Path, *files: Path, time_unit: str | None = None, **setting
     try:
         manifest = trio.run(work)
     except BaseExceptionGroup as group:
-        raise _first(group) from None  # as `run_trio` does, which would change this process for good
+        raise first_of(group) from None  # as `run_trio` does, which would change this process for good
     return Imported(folder / "data" / "sessions" / manifest.name, manifest, text.getvalue())
 
 

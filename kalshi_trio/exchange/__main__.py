@@ -14,7 +14,7 @@ import click
 import trio
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kalshi_trio.errors import UserError
+from kalshi_trio.errors import UserError, first_of
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import serve_http_tcp
@@ -76,12 +76,6 @@ def chosen_show(
     if recording is not None:
         return Player(Recording(read_lines(recording)), pace)
     return FloorShow(GeneratedFloor(tickers, seed, rate), pace)
-
-
-def first_of(group: BaseExceptionGroup[UserError]) -> UserError:
-    """One of the errors in a group: the one to be shown."""
-    found = group.exceptions[0]
-    return first_of(found) if isinstance(found, BaseExceptionGroup) else found
 
 
 async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, lies: Lies | None = None) -> None:

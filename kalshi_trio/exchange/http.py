@@ -15,7 +15,7 @@ from typing import NamedTuple
 import h11
 import trio
 
-from kalshi_trio.errors import InUse
+from kalshi_trio.exchange.listening import listen
 
 IDLE_SECONDS = 60.0
 CHUNK = 1 << 16
@@ -82,12 +82,8 @@ def _bytes(connection: h11.Connection, response: Response, *, body: bool) -> byt
 async def serve_http_tcp(
     answer: Answering, host: str, port: int, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serves clients until cancelled; ready with `http://host:port`. InUse if the port cannot be listened on."""
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host)
-    except OSError as error:
-        raise InUse(f"{host}:{port} cannot be listened on ({error.strerror}): choose another port") from error
-    number = listeners[0].socket.getsockname()[1]
+    """Serves clients until cancelled; ready with `http://host:port`. Raises what `listen` does."""
+    listeners, number = await listen(host, port)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(trio.serve_listeners, partial(serve_http, answer=answer), listeners))
         task_status.started(f"http://{host}:{number}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,10 +12,10 @@ from typing import NamedTuple, Protocol
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
-from kalshi_trio.errors import InUse, UsageError
 from kalshi_trio.exchange.client import Client
 from kalshi_trio.exchange.faults import Faults
 from kalshi_trio.exchange.gate import Gate, Refusal
+from kalshi_trio.exchange.listening import listen
 from kalshi_trio.exchange.tally import Tally
 from kalshi_trio.exchange.wire import BulkStream
 from kalshi_trio.protocol.auth import KEY, SIGNATURE, STAMP
@@ -131,13 +130,7 @@ async def serve_tcp(
 
     Raises InUse if the port cannot be listened on, UsageError if there is no such host.
     """
-    try:
-        listeners = await trio.open_tcp_listeners(port, host=host)
-    except socket.gaierror as error:
-        raise UsageError(f"{host}: {error.strerror}. A host is an address or a name of this machine.") from error
-    except OSError as error:
-        raise InUse(f"{host}:{port} cannot be listened on ({error.strerror}): choose another port") from error
-    number = listeners[0].socket.getsockname()[1]
+    listeners, number = await listen(host, port)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(trio.serve_listeners, exchange.serve_stream, listeners))
         task_status.started(f"ws://{host}:{number}{PATH}")

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import trio
 
-from kalshi_trio.errors import FeedLost
+from kalshi_trio.errors import FeedLost, first_of
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import FeedStats
 from kalshi_trio.protocol.links import Command, Down, Link, Order, Up
@@ -118,7 +118,7 @@ class Feed:
                     lost = await self._live(nursery)
                     nursery.cancel_scope.cancel(reason="the connection is over")
             except* FeedLost as group:
-                lost = _first(group)
+                lost = first_of(group)
             end.append(lost)
         if self._opened_at is not None:
             await self.links.send(Down(self._number))
@@ -253,11 +253,3 @@ class Feed:
         """A record of our own; what was read before it goes before it, so that stamps never go back."""
         self._take_rest()
         self.journal.append(kind, connection, self.clock.wall_ns(), self.clock.mono_ns(), [data])
-
-
-def _first(group: BaseExceptionGroup[FeedLost]) -> FeedLost:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, FeedLost)  # noqa: S101 -- a group of them holds nothing else
-    return error
