@@ -81,11 +81,11 @@ def test_the_protocol_is_pure() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_says_what_it_is_and_stays_below_300_lines(path: Path) -> None:
+def test_a_file_says_what_it_is_and_is_one_idea_long(path: Path) -> None:
     text = path.read_text()
 
     assert ast.get_docstring(ast.parse(text))
-    assert len(text.splitlines()) <= 300
+    assert len(text.splitlines()) <= 500
 
 
 def test_threads_for_calls_have_one_door() -> None:
