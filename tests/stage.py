@@ -71,7 +71,7 @@ class Stage:
             self._end_read()
         for link in self._links:
             self._own("connection", link.number, event="closed", final=True)
-        self._own("session", 0, event="ended", verdict="known holes")
+        self._own("session", 0, event="ended", verdict="known gaps")
 
     def _cut(self, how: str) -> None:
         if how:

@@ -265,4 +265,8 @@ def test_spans_say_when_a_book_was_valid(fed: Fed) -> None:
     again = fed.session.ts_recv
     fed.end()
 
-    assert fed.builder.state.markets[A].spans == [(since, lost), (again, fed.session.ts_recv - 1_000_000)]
+    assert fed.builder.state.markets[A].spans == [
+        (since, lost, "whole", ""),
+        (lost, again, "gap", "impossible_book"),
+        (again, fed.session.ts_recv - 1_000_000, "whole", ""),
+    ]

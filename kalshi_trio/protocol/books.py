@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from kalshi_trio.protocol.book import ONE_DOLLAR_E4, Book
 from kalshi_trio.protocol.columns import NO, NONE, ROW, YES
+from kalshi_trio.protocol.coverage import GAP, WHOLE, turn
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
 from kalshi_trio.protocol.messages import DeltaFrame, SnapshotFrame
 from kalshi_trio.protocol.names import ticker_of
@@ -112,6 +113,7 @@ class Books:
             out.info(f"Created orderbook for {market.ticker} (sid={sub.sid})")
         if not market.valid:
             market.valid_since = out.ts_recv
+            turn(market, WHOLE, out.ts_recv)
         market.book.yes.replace(yes)
         market.book.no.replace(no)
         market.anchored = market.valid = True
@@ -197,15 +199,15 @@ class Books:
         """These books are not to be trusted until their next snapshot: a hole opens, and the subscriber hears of it."""
         self._gaps.open(cause, BOOK_CHANNEL, tickers, numbers)
         for ticker in tickers:
-            self._invalidate(self._markets.get(ticker))
+            self._invalidate(self._markets.get(ticker), cause)
         self._out.signals.append(BooksLost(connection, sid, tuple(tickers), cause))
 
-    def _invalidate(self, market: Market | None) -> None:
+    def _invalidate(self, market: Market | None, cause: str) -> None:
         """Ends what was said of this market's book."""
         if market is not None and market.valid:
             market.valid = False
             market.lost += 1
-            market.spans.append((market.valid_since, self._out.ts_recv))
+            turn(market, GAP, self._out.ts_recv, cause)
             if market.said is not None:
                 market.said = None
                 self._out.no_top(market)
@@ -231,19 +233,19 @@ class Books:
         self.close_instant(sub, None)
         for market in self._markets.values():
             if market.home == sub.key:
-                self._invalidate(market)
+                self._invalidate(market, "unsubscribed")
                 self._drop(market)
 
-    def disconnect(self, connection: int, *, final: bool) -> None:
+    def disconnect(self, connection: int, *, final: bool, cause: str = "reconnect") -> None:
         """The connection is over: what is pending is told, its books are dropped."""
         for sub in self._state.subscriptions.get(connection, {}).values():
             self.close_instant(sub, None)
         for market in self._markets.values():
             if market.home >> 32 == connection and market.anchored:
                 if not final:
-                    self._invalidate(market)
+                    self._invalidate(market, cause)
                 elif market.valid:
-                    market.spans.append((market.valid_since, self._out.ts_recv))
+                    turn(market, "", self._out.ts_recv)
                     market.valid = False
                 self._drop(market)
 

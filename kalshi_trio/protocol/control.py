@@ -77,7 +77,7 @@ class ControlFrames:
         """A hole begins where a connection that brought something ends, unless it is the session's end too."""
         state = self._state
         concerned = self._books.concerned(number)
-        self._books.disconnect(number, final=final)
+        self._books.disconnect(number, final=final, cause=cause)
         subs = state.subscriptions.pop(number, None)
         if not final and (subs or number in state.was_open):
             self._gaps.open(cause, None, concerned)
@@ -91,7 +91,7 @@ class ControlFrames:
         concerned = set(state.wanted)
         for number, subs in state.subscriptions.items():
             concerned.update(self._books.concerned(number))
-            self._books.disconnect(number, final=False)
+            self._books.disconnect(number, final=False, cause="damage")
             for sub in subs.values():
                 sub.seq = LOST
         self._gaps.open("damage", None, concerned)
@@ -106,7 +106,7 @@ class ControlFrames:
             state.software = str(event.get("software", ""))
             state.settings = msgspec.json.encode(event.get("settings", {}), order="sorted").decode()
             state.wanted = [str(ticker) for ticker in event.get("markets", ())]
-            state.started_ns = out.ts_recv
+            state.started_ns, state.begun = out.ts_recv, True
         else:
             for number in state.subscriptions:
                 self._books.disconnect(number, final=True)

@@ -19,6 +19,9 @@ class Market:
     `pending`) and the `last_` fields belong to the instant that is not over; `said`: the best bids, as in `Book.best`,
     of the last top of book that made a row, None where that row said that there is no valid book. `lost`: how often the
     book was; because of a level that cannot be, `negative` times, because it was crossed at an instant's end, `crossed`.
+    `cover` is what its coverage is since `since` (empty: nothing yet), with the gap's `cause`; `spans` came before. `proved`:
+    when its book was last known to be right, by a snapshot or by an audit that agreed. `closed`: by a closing snapshot (1),
+    by its determination (2).
     """
 
     ticker: str
@@ -32,7 +35,12 @@ class Market:
     last_us: int = NULL
     said: tuple[int, int, int, int] | None = None
     valid_since: int = 0
-    spans: list[tuple[int, int]] = field(default_factory=list)
+    cover: str = ""
+    since: int = 0
+    cause: str = ""
+    spans: list[tuple[int, int, str, str]] = field(default_factory=list)
+    proved: int = 0
+    closed: int = 0
     snapshots: int = 0
     deltas: int = 0
     unanchored: int = 0
@@ -106,7 +114,8 @@ class Tally:
 class State:
     """The builder between two records. `holed`: the journal has lost the records before the next one.
 
-    `latest_ns`: the latest time of receipt so far; a clock may be set back.
+    `begun`: its first record was read, which says what is `wanted`. `latest_ns`: the latest time of receipt so far; a
+    clock may be set back.
     `watches`: audits under way; `audits`: verdict → how many.
     """
 
@@ -116,6 +125,7 @@ class State:
     source: str = "live"
     software: str = ""
     settings: str = "{}"
+    begun: bool = False
     wanted: list[str] = field(default_factory=list)
     started_ns: int = 0
     last_ns: int = 0
