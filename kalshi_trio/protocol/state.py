@@ -19,6 +19,7 @@ class Market:
     `pending`) and the `last_` fields belong to the instant that is not over; `said`: the best bids, as in `Book.best`,
     of the last top of book that made a row, None where that row said that there is no valid book. `lost`: how often the
     book was; because of a level that cannot be, `negative` times, because it was crossed at an instant's end, `crossed`.
+    `doubted`: that was so from its snapshot on.
     """
 
     ticker: str
@@ -39,6 +40,7 @@ class Market:
     lost: int = 0
     negative: int = 0
     crossed: int = 0
+    doubted: bool = False
 
 
 LOST = -2
@@ -49,7 +51,8 @@ LOST = -2
 class Subscription:
     """One sid of one connection. `pending` are the markets touched since `instant_us`.
 
-    `seq` is the last number seen, LOST where the journal lost it.
+    `seq` is the last number seen, LOST where the journal lost it. `loose`: frames since then that take a number and did
+    not say which. `back`: the lower number that came last while the run stood at `back_at`.
     `key` tells it from all others of the session.
     """
 
@@ -60,6 +63,9 @@ class Subscription:
     instant_us: int = 0
     pending: list[str] = field(default_factory=list)
     key: int = 0
+    loose: int = 0
+    back: int = 0
+    back_at: int = 0
 
     def __post_init__(self) -> None:
         self.key = self.connection << 32 | self.sid
@@ -80,7 +86,10 @@ class Gap:
 
 @dataclass(slots=True)
 class Tally:
-    """Data frames by what became of them; `others` counts the readable frames that are neither delta nor snapshot."""
+    """Data frames by what became of them; `others` counts the readable messages that are neither delta nor snapshot.
+
+    `more`: readable messages beyond the one as which their frame counts, of frames that were several.
+    """
 
     received: int = 0
     control: int = 0
@@ -89,15 +98,21 @@ class Tally:
     snapshots: int = 0
     deltas: int = 0
     others: dict[str, int] = field(default_factory=dict)
+    more: int = 0
+
+    @property
+    def messages(self) -> int:
+        """All that could be read."""
+        return self.deltas + self.snapshots + sum(self.others.values())
 
     @property
     def decoded(self) -> int:
         """Frames of which rows were made, counted by themselves: the tally would balance by definition otherwise."""
-        return self.deltas + self.snapshots + sum(self.others.values()) - self.control - self.unknown
+        return self.messages - self.control - self.unknown - self.more
 
     @property
     def by_type(self) -> dict[str, int]:
-        """Every frame that could be read, by its type."""
+        """Every message that could be read, by its type."""
         books = {"orderbook_delta": self.deltas, "orderbook_snapshot": self.snapshots}
         return {name: n for name, n in sorted((books | self.others).items()) if n}
 
