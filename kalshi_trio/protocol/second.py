@@ -31,6 +31,7 @@ Object = dict[str, Raw]
 """A JSON object whose members nobody has looked at yet."""
 _ID_LIMIT = 2**62
 _MONEY_LIMIT = 2**62
+_SIDES: dict[str, m.Side] = {"yes": "yes", "no": "no"}
 
 
 class _Number(str):
@@ -257,8 +258,8 @@ class Second:
 
     def delta(self, fields: Fields, _strange: list[Raw]) -> m.Delta:
         """One whose price, count and side can be had."""
-        side = fields.word("side")
-        if side != "yes" and side != "no":  # noqa: PLR1714 -- narrows the type
+        side = _SIDES.get(fields.word("side") or "")
+        if side is None:
             raise WireError(f"side: {_shown(fields.value('side'))}")
         price = fields.needed("price_dollars", "price", fields.price("price_dollars", "price"))
         count = fields.needed("delta_fp", "delta", fields.count("delta_fp", "delta"))
