@@ -42,6 +42,7 @@ class Plain:
         self._about = {"source": "live", "software": "", "settings": "{}"}
         self._links: dict[int, dict[int, dict[str, Any]]] = {}
         self._greeted: set[int] = set()
+        self._turned: set[int] = set()
         self._lost = False
         self._here: Row = {}
 
@@ -73,7 +74,7 @@ class Plain:
             kind = str(message["type"])
         except (ValueError, TypeError, KeyError):
             self.tally["refused"] += 1
-            self._spoil(self._concerned(self._here["connection"]), "unreadable")
+            self._miss(self._here["connection"])
             return
         connection, sid, seq = self._here["connection"], message.get("sid", 0), message.get("seq", 0)
         self._here |= {"sid": sid, "seq": seq}
@@ -127,7 +128,7 @@ class Plain:
         if kind in ("orderbook_delta", "orderbook_snapshot"):
             named = msg.get("market_ticker")
             if not named:
-                self._spoil(self._concerned(self._here["connection"], self._here["sid"]), "unreadable")
+                self._miss(self._here["connection"], self._here["sid"])
             elif self.books.get(named, new_book())["whole"] or (
                 (named in self.books or named in self._wanted) and not self.holes.waiting_for(named)
             ):
@@ -171,9 +172,12 @@ class Plain:
         if stale:
             return
         crossed = sum(max((price for price, size in found if size), default=0) for found in sides.values()) > 10_000
+        if run["key"][0] in self._turned:
+            self._distrust(market)
+            return
         if book["doubted"] and not book["whole"] and crossed:
             return
-        book["doubted"] = False
+        book["doubted"] = book["turned"] = False
         if not book["whole"]:
             book["since"] = self._here["ts_recv"]
         for name, found in sides.items():
@@ -216,6 +220,7 @@ class Plain:
                 self.holes.open(self._here, event["cause"], None, concerned)
             self._links.pop(number, None)
             self._greeted.discard(number)
+            self._turned.discard(number)
 
     def _session(self, event: Row) -> None:
         if event["event"] == "started":
@@ -276,7 +281,9 @@ class Plain:
                 run["touched"].add(market)
             else:
                 book["doubted"] = book["told"] is None
+                book["turned"] = book["doubted"] and max(book["yes"]) <= min(book["no"])
                 self._impossible(market)
+                self._look_turned(run["key"][0])
 
     def _top(
         self, market: str, of: tuple[int | None, ...], time: int | None, frame: int, ts_recv: int, *, valid: bool
@@ -298,6 +305,19 @@ class Plain:
         mine = {m for m, book in self.books.items() if book["via"] and book["via"][: 1 if sid is None else 2] == (
             (connection,) if sid is None else (connection, sid))}  # fmt: skip
         return mine | {market for market in self._wanted if not self.books.get(market, new_book())["based"]}
+
+    def _miss(self, connection: int, sid: int | None = None) -> None:
+        found = {m for m in self._concerned(connection, sid) if m in self._wanted or self.books[m]["whole"]}
+        if found:
+            self._spoil(found, "unreadable")
+
+    def _look_turned(self, connection: int) -> None:
+        """Where most books of a connection would be possible if NO prices were YES prices, none is to be trusted."""
+        mine = {m: book for m, book in self.books.items() if book["based"] and book["via"][0] == connection}
+        if len(mine) > 1 and 2 * sum(book["turned"] for book in mine.values()) > len(mine):
+            self._turned.add(connection)
+            if whole := [market for market, book in mine.items() if book["whole"]]:
+                self._spoil(whole, "impossible_book")
 
     def _impossible(self, market: str) -> None:
         if market in self.books and self.books[market]["whole"]:

@@ -130,11 +130,13 @@ class Books:
 
     def _still_doubted(self, sub: Subscription, market: Market, yes: Levels, no: Levels) -> bool:
         """Whether this snapshot is no more to be believed than the last one, which was crossed and stayed so."""
-        if market.doubted and not market.valid and _crossed(yes, no):
-            lost = BooksLost(sub.connection, sub.sid, (market.ticker,), "impossible_book", _turned(yes, no))
+        turned = sub.connection in self._state.turned
+        if turned or (market.doubted and not market.valid and _crossed(yes, no)):
+            self._invalidate(market)
+            lost = BooksLost(sub.connection, sub.sid, (market.ticker,), "impossible_book", turned or _turned(yes, no))
             self._out.signals.append(lost)
             return True
-        market.doubted = False
+        market.doubted = market.turned = False
         return False
 
     def _rows(self, ticker: str, yes: Levels, no: Levels) -> None:
@@ -191,13 +193,22 @@ class Books:
             market.crossed += 1
             market.doubted = market.said is None
             book = market.book
-            turned = market.doubted and _turned(book.yes.levels.items(), book.no.levels.items())
-            self._impossible(market, market.book.yes.best, turned=turned)
+            market.turned = market.doubted and _turned(book.yes.levels.items(), book.no.levels.items())
+            self._impossible(market, market.book.yes.best, turned=market.turned)
+            self._judge_all(sub.connection)
             return
         if market.last_us == NULL:
             market.last_us = next_us
         market.touched = True
         sub.pending.append(market.ticker)
+
+    def _judge_all(self, connection: int) -> None:
+        """Where most books of a connection look turned, none of it is to be trusted, until there is a new one."""
+        mine = [market for market in self._markets.values() if market.home >> 32 == connection and market.anchored]
+        if len(mine) > 1 and 2 * sum(market.turned for market in mine) > len(mine):
+            self._state.turned.append(connection)
+            if whole := sorted(market.ticker for market in mine if market.valid):
+                self.lose(whole, "impossible_book", connection, 0, turned=True)
 
     def _impossible(self, market: Market, price: int, *, turned: bool = False) -> None:
         self._out.seldom("impossible", f"Sequence gap or negative level for {market.ticker} at price {price}")
@@ -215,6 +226,14 @@ class Books:
                 self._out.signals.append(BooksLost(self._out.connection, self._out.sid, (ticker,), cause))
             else:
                 self.lose([ticker], cause, self._out.connection, self._out.sid)
+
+    def miss(self, connection: int, sid: int = 0) -> None:
+        """A frame of this sid, or (0) of this connection, could not be read: each of its books may miss it."""
+        state = self._state
+        concerned = self.concerned(connection, sid or None)
+        found = [market for market in concerned if market in state.wanted or self._markets[market].valid]
+        if found:
+            self.lose(found, "unreadable", connection, sid)
 
     def lose(
         self,

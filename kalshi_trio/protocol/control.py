@@ -91,6 +91,7 @@ class ControlFrames:
         subs = state.subscriptions.pop(number, None)
         if not final and (subs or number in state.was_open):
             self._gaps.open(cause, None, concerned)
+        state.turned = [other for other in state.turned if other != number]
         state.was_open = [other for other in state.was_open if other != number]
 
     def hole(self) -> None:

@@ -172,7 +172,7 @@ class Frames:
             message: Any = self._decoder.odd(data)
         except WireError as error:
             self._refuse(data, str(error))
-            self._books.lose(self._books.concerned(out.connection), "unreadable", out.connection, 0)
+            self._books.miss(out.connection)
             return
         out.sid, out.seq = message.sid, message.seq
         sub = self._sequences.judge(subs, subs.get(message.sid), message)
@@ -200,14 +200,13 @@ class Frames:
     def _refused(self, data: bytes, message: Any, why: str) -> None:
         """A frame of a book is missing: the book that it belongs to is lost, all of its sid's if it names none."""
         self._refuse(data, why)
-        connection, sid = self._out.connection, message.sid
         if isinstance(message, m.DeltaFrame | m.SnapshotFrame):
             self._books.lose_one(message.msg.market_ticker, "unreadable")
         elif isinstance(message, m.Unfit) and message.type in ("orderbook_delta", "orderbook_snapshot"):
             if message.market:
                 self._books.lose_one(message.market, "unreadable")
             else:
-                self._books.lose(self._books.concerned(connection, sid or None), "unreadable", connection, sid)
+                self._books.miss(self._out.connection, message.sid)
 
     def _precisions(self) -> None:
         values = self._values

@@ -19,7 +19,7 @@ class Market:
     `pending`) and the `last_` fields belong to the instant that is not over; `said`: the best bids, as in `Book.best`,
     of the last top of book that made a row, None where that row said that there is no valid book. `lost`: how often the
     book was; because of a level that cannot be, `negative` times, because it was crossed at an instant's end, `crossed`.
-    `doubted`: that was so from its snapshot on.
+    `doubted`: that was so from its snapshot on; `turned`: and would not be if the NO side's prices were those of YES.
     """
 
     ticker: str
@@ -41,6 +41,7 @@ class Market:
     negative: int = 0
     crossed: int = 0
     doubted: bool = False
+    turned: bool = False
 
 
 LOST = -2
@@ -121,7 +122,7 @@ class Tally:
 class State:
     """The builder between two records. `holed`: the journal has lost the records before the next one.
 
-    `latest_ns`: the latest time of receipt so far; a clock may be set back.
+    `turned`: connections of which no book is believed. `latest_ns`: the latest time of receipt so far; a clock may be set back.
     `watches`: audits under way; `audits`: verdict → how many.
     """
 
@@ -138,6 +139,7 @@ class State:
     ended: bool = False
     subscriptions: dict[int, dict[int, Subscription]] = field(default_factory=dict)
     was_open: list[int] = field(default_factory=list)
+    turned: list[int] = field(default_factory=list)
     markets: dict[str, Market] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     gaps_opened: int = 0
