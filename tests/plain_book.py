@@ -10,7 +10,15 @@ from plain_wire import Row, count_text, price_text
 def new_book() -> dict[str, Any]:
     """`via`: whence it came; `based`: there was a snapshot; `whole`: it can be trusted; `time`: of its last change."""
     empty: dict[str, Any] = {"yes": {}, "no": {}, "via": None, "based": False, "whole": False}
-    return empty | {"time": None, "seen": (0, 0), "told": None, "since": 0, "spans": []}
+    return empty | {
+        "time": None,
+        "seen": (0, 0),
+        "told": None,
+        "since": 0,
+        "spans": [],
+        "doubted": False,
+        "turned": False,
+    }
 
 
 def best(levels: dict[int, int]) -> tuple[int | None, int | None]:

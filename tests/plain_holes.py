@@ -43,6 +43,10 @@ class Holes:
         elif channel in (BOOK, None) and not waiting:
             self._open.pop()
 
+    def waiting_for(self, market: str) -> bool:
+        """Whether a snapshot of this market is missing already."""
+        return any(market in hole["waiting"] for hole in self._open if hole["told"]["channel"] in (BOOK, None))
+
     def snapshot(self, market: str, ts_recv: int) -> None:
         """A snapshot of this market came."""
         for hole in list(self._open):

@@ -42,6 +42,7 @@ class Plain:
         self._about = {"source": "live", "software": "", "settings": "{}"}
         self._links: dict[int, dict[int, dict[str, Any]]] = {}
         self._greeted: set[int] = set()
+        self._turned: set[int] = set()
         self._lost = False
         self._here: Row = {}
 
@@ -73,6 +74,7 @@ class Plain:
             kind = str(message["type"])
         except (ValueError, TypeError, KeyError):
             self.tally["refused"] += 1
+            self._miss(self._here["connection"])
             return
         connection, sid, seq = self._here["connection"], message.get("sid", 0), message.get("seq", 0)
         self._here |= {"sid": sid, "seq": seq}
@@ -100,18 +102,20 @@ class Plain:
             self.types[kind] += 1
 
     def _run(self, connection: int, sid: int) -> dict[str, Any]:
-        fresh = {"key": (connection, sid), "channel": "", "next": 1, "now": 0, "touched": set()}
+        fresh = {"key": (connection, sid), "channel": "", "next": 1, "now": 0, "touched": set(), "back": None}
         return self._links.setdefault(connection, {}).setdefault(sid, fresh)
 
     def _out_of_sequence(self, run: dict[str, Any], kind: str, message: Row) -> bool:
         """Whether this number came before; opens the hole that it shows. `next` None: any number will do."""
         expected, got = run["next"], message["seq"]
-        if expected in (None, got):
+        if expected in (None, got) or run["back"] == (got - 1, expected):
             run["next"] = got + 1
+            run["back"] = None if expected != got else run["back"]
             return False
         if kind == "orderbook_snapshot" and message.get("id", 0) >= ASKED_FOR:
             return False
         run["next"] = max(expected, got + 1)
+        run["back"] = (got, expected) if got < expected else None  # the next one may show that the run began again
         cause = "joined_late" if expected == 1 else "sequence"
         if run["channel"] == BOOK:
             self._spoil(self._concerned(*run["key"]), cause, expected, got)
@@ -123,8 +127,12 @@ class Plain:
         """A frame of a book could not be read: that book misses it; if it names none, all of its sid's."""
         if kind in ("orderbook_delta", "orderbook_snapshot"):
             named = msg.get("market_ticker")
-            for market in [named] if named else self._concerned(self._here["connection"], self._here["sid"]):
-                self._impossible(market)
+            if not named:
+                self._miss(self._here["connection"], self._here["sid"])
+            elif self.books.get(named, new_book())["whole"] or (
+                (named in self.books or named in self._wanted) and not self.holes.waiting_for(named)
+            ):
+                self._spoil([named], "unreadable")
 
     def _delta(self, run: dict[str, Any], msg: Row, *, stale: bool) -> None:
         side, market = msg["side"], msg.get("market_ticker")
@@ -163,6 +171,13 @@ class Plain:
         book = self.books.setdefault(market, new_book())
         if stale:
             return
+        crossed = sum(max((price for price, size in found if size), default=0) for found in sides.values()) > 10_000
+        if run["key"][0] in self._turned:
+            self._distrust(market)
+            return
+        if book["doubted"] and not book["whole"] and crossed:
+            return
+        book["doubted"] = book["turned"] = False
         if not book["whole"]:
             book["since"] = self._here["ts_recv"]
         for name, found in sides.items():
@@ -178,15 +193,15 @@ class Plain:
         if kind == "subscribed":
             self._run(self._here["connection"], sid)["channel"] = msg["channel"]
             self.holes.subscribed(msg["channel"], self._here["ts_recv"])
-        elif kind == "unsubscribed" and sid in runs:
+        elif kind == "unsubscribed" and sid in runs and message.get("id", 0) >= ASKED_FOR:
             run = runs.pop(sid)
             self._instant_over(run, None, cut_short=True)
             for market, book in self.books.items():
                 if book["via"] == run["key"]:
                     self._distrust(market)
                     book |= {"based": False, "yes": {}, "no": {}}
-        elif kind == "error" and msg.get("code") in TERMINAL and sid in runs:
-            run, cause = runs.pop(sid), TERMINAL[msg["code"]]
+        elif sid in runs and (kind == "unsubscribed" or (kind == "error" and msg.get("code") in TERMINAL)):
+            run, cause = runs.pop(sid), TERMINAL[msg.get("code", 10)]
             self._instant_over(run, None, cut_short=True)
             if run["channel"] == BOOK:
                 self._spoil(self._concerned(*run["key"]), cause)
@@ -205,6 +220,7 @@ class Plain:
                 self.holes.open(self._here, event["cause"], None, concerned)
             self._links.pop(number, None)
             self._greeted.discard(number)
+            self._turned.discard(number)
 
     def _session(self, event: Row) -> None:
         if event["event"] == "started":
@@ -260,11 +276,14 @@ class Plain:
                     self._top(market, told, book["time"], *book["seen"], valid=True)
             elif cut_short:
                 continue
-            elif book["time"] is None:  # a snapshot: it bears no time, so it has until the next instant is over
-                book["time"] = next_time
+            elif book["time"] is None or next_time is None:  # a snapshot bears no time: it has until the next is over
+                book["time"] = book["time"] or next_time
                 run["touched"].add(market)
             else:
+                book["doubted"] = book["told"] is None
+                book["turned"] = book["doubted"] and max(book["yes"]) <= min(book["no"])
                 self._impossible(market)
+                self._look_turned(run["key"][0])
 
     def _top(
         self, market: str, of: tuple[int | None, ...], time: int | None, frame: int, ts_recv: int, *, valid: bool
@@ -286,6 +305,19 @@ class Plain:
         mine = {m for m, book in self.books.items() if book["via"] and book["via"][: 1 if sid is None else 2] == (
             (connection,) if sid is None else (connection, sid))}  # fmt: skip
         return mine | {market for market in self._wanted if not self.books.get(market, new_book())["based"]}
+
+    def _miss(self, connection: int, sid: int | None = None) -> None:
+        found = {m for m in self._concerned(connection, sid) if m in self._wanted or self.books[m]["whole"]}
+        if found:
+            self._spoil(found, "unreadable")
+
+    def _look_turned(self, connection: int) -> None:
+        """Where most books of a connection would be possible if NO prices were YES prices, none is to be trusted."""
+        mine = {m: book for m, book in self.books.items() if book["based"] and book["via"][0] == connection}
+        if len(mine) > 1 and 2 * sum(book["turned"] for book in mine.values()) > len(mine):
+            self._turned.add(connection)
+            if whole := [market for market, book in mine.items() if book["whole"]]:
+                self._spoil(whole, "impossible_book")
 
     def _impossible(self, market: str) -> None:
         if market in self.books and self.books[market]["whole"]:

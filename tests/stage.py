@@ -260,7 +260,9 @@ class Stage:
         self._send("error", channel, {"code": 10 if step.much < 4 else 25, "msg": "dead"})
 
     def _unsubscribe(self, step: Step) -> None:
-        self._send("unsubscribed", ("orderbook_delta", "trade")[step.which % 2], {}, id=5)
+        self._send(
+            "unsubscribed", ("orderbook_delta", "trade")[step.which % 2], {}, id=5 if step.much < 6 else 1_000_005
+        )
 
     def _unknown(self, step: Step) -> None:
         self._send("riddle", ("orderbook_delta", "trade", "riddle")[step.which % 3], {"x": step.much})

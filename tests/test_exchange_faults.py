@@ -11,6 +11,15 @@ import pytest
 from kalshi_trio.exchange.faults import HOSTILE, HOSTILE_SID, NAMES, Faults, Name, Piece
 from kalshi_trio.exchange.wire import BINARY, TEXT
 
+WHOLE = (
+    b'{"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker":"A","market_id":"x","price_dollars":"0.4700",'
+    b'"delta_fp":"-1.50","side":"no","ts":"2026-11-24T18:00:00.1Z","ts_ms":1795543200100},"sending_ts_ms":1795543200101}\n'
+)
+BOOK = (
+    b'{"type":"orderbook_snapshot","sid":1,"seq":3,"msg":{"market_ticker":"A",'
+    b'"no_dollars_fp":[["0.5300","1.00"],["0.0100","2.00"]]}}\n'
+)
+
 
 def delta(seq: int, sid: int = 1) -> bytes:
     return b'{"type":"orderbook_delta","sid":%d,"seq":%d,"msg":{"market_ticker":"A","side":"yes"}}\n' % (sid, seq)
@@ -124,6 +133,55 @@ def deed(name: Name) -> Callable[[], None]:
     return check
 
 
+def ended_unasked() -> None:
+    first, second, *rest = sent(made("unsubscribed"))
+    assert first == FRAMES[0]
+    assert json.loads(second) == {"type": "unsubscribed", "sid": 1, "seq": 2}
+    assert rest == FRAMES[3:]
+
+
+def null_fields() -> None:
+    (frame,) = sent(made("null_fields", [FRAMES[0], WHOLE])[-1:])[1:]
+    told = json.loads(frame)
+    assert [told[name] for name in ("seq", "id", "sending_ts_ms")] == [None] * 3
+    assert [told["msg"][name] for name in ("market_id", "ts", "ts_ms", "client_order_id")] == [None] * 4
+    assert told["msg"]["price_dollars"] == "0.4700"
+
+
+def numbers() -> None:
+    (frame,) = sent(made("numbers", [FRAMES[0], WHOLE])[-1:])[1:]
+    assert b'"price_dollars":0.4700,"delta_fp":-1.50,' in frame
+
+
+def several() -> None:
+    assert sent(made("several")) == [FRAMES[0], b"".join(FRAMES[1:])]
+    faults = Faults({0: "several"})
+    assert [sent(faults.apply([frame], set())) for frame in FRAMES] == [[], [], [b"".join(FRAMES[:3])], FRAMES[3:]]
+
+
+def renamed_sides() -> None:
+    frames = [json.loads(frame) for frame in sent(made("renamed_sides"))]
+    assert [(frame["type"][10:], frame["sid"], frame["seq"]) for frame in frames] == [
+        *(("delta", 1, 1), ("delta", 1, 2), ("snapshot", 1, 3), ("delta", 1, 4), ("delta", 2, 9)),
+    ]
+    assert not {"yes_dollars_fp", "no_dollars_fp"} & frames[2]["msg"].keys()
+
+
+def renumbered(name: Name, *expected: int) -> Callable[[], None]:
+    def check() -> None:
+        frames = sent(Faults({1: name}).apply([delta(number) for number in range(100, 100 + len(expected))], set()))
+        assert [json.loads(frame)["seq"] for frame in frames] == list(expected)
+
+    return check
+
+
+def yes_flip() -> None:
+    first, second, book = (json.loads(frame) for frame in sent(made("yes_flip", [FRAMES[0], WHOLE, BOOK])))
+    assert first == json.loads(FRAMES[0])
+    assert second["msg"]["price_dollars"] == "0.5300"
+    assert book["msg"]["no_dollars_fp"] == [["0.4700", "1.00"], ["0.9900", "2.00"]]
+
+
 EFFECTS: dict[Name, Callable[[], None]] = {
     "drop": dropped,
     "repeat": repeated,
@@ -139,6 +197,14 @@ EFFECTS: dict[Name, Callable[[], None]] = {
     "hostile": hostile,
     "error_10": terminal("error_10", 10),
     "error_25": terminal("error_25", 25),
+    "unsubscribed": ended_unasked,
+    "null_fields": null_fields,
+    "numbers": numbers,
+    "several": several,
+    "renamed_sides": renamed_sides,
+    "seq_restart": renumbered("seq_restart", 100, 1, 2, 3),
+    "seq_back": renumbered("seq_back", 100, *range(99, 78, -1), 79 + 1, 79 + 2),
+    "yes_flip": yes_flip,
     "delay": delayed,
     "cut": deed("cut"),
     "close_1001": deed("close_1001"),
@@ -158,7 +224,7 @@ def test_a_fault_falls_on_its_frame_alone_and_is_noted(name: Name) -> None:
     assert faults.apply(FRAMES[:2], set()) == [Piece(FRAMES[:2])]
     faults.apply(FRAMES[2:], set())
     assert [(done.at, done.name, done.frame) for done in faults.done] == [(2, name, FRAMES[2])]
-    assert faults.apply(FRAMES, set())[-1].frames[-1] == FRAMES[-1]
+    assert faults.apply(FRAMES, set())[-1].frames[-1].endswith(FRAMES[-1])
 
 
 def test_without_faults_frames_pass_in_one_piece() -> None:

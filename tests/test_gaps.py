@@ -6,6 +6,7 @@ import pytest
 from fed import A, B, Fed, delta, frame, snapshot
 
 from kalshi_trio.protocol.gaps import OPEN_LIMIT
+from kalshi_trio.protocol.sequence import OWN_IDS
 from kalshi_trio.protocol.signals import BooksLost, BookWhole, SubscriptionLost
 
 LEVEL = ["0.5000", "10.00"]
@@ -145,8 +146,27 @@ def test_other_errors_are_no_holes(fed: Fed) -> None:
     assert fed.rows("gaps") == []
 
 
+@pytest.mark.parametrize("number", [{}, {"id": 5}, {"id": None}])
+def test_an_end_that_we_did_not_ask_for_is_as_good_as_an_error(fed: Fed, number: dict[str, object]) -> None:
+    fed.frames(delta(3, "0.5000", "1.00"), frame("unsubscribed", 1, 4, **number), delta(5, "0.5000", "1.00"))
+
+    assert fed.rows("gaps", *GAP)[0] == ("opened", 8, 8, "channel_error", "orderbook_delta", [A, B])
+    assert fed.rows("deltas", "valid") == [True, False]
+    assert SubscriptionLost(1, 1, "orderbook_delta", 0) in fed.signals
+    assert fed.warnings[0] == "Exchange ended the subscription to orderbook_delta unasked (sid=1)"
+
+
+def test_a_channel_of_trades_may_be_ended_unasked_too(fed: Fed) -> None:
+    fed.frames(frame("unsubscribed", 2, 1), frame("subscribed", 0, id=2, msg={"channel": "trade", "sid": 3}))
+
+    assert fed.rows("gaps", "event", "cause", "channel") == [
+        ("opened", "channel_error", "trade"),
+        ("healed", "channel_error", "trade"),
+    ]
+
+
 def test_an_unsubscribed_sids_books_are_kept_no_longer_but_nothing_is_missing(fed: Fed) -> None:
-    fed.frames(delta(3, "0.6000", "1.00"), frame("unsubscribed", 1, 4, id=5))
+    fed.frames(delta(3, "0.6000", "1.00"), frame("unsubscribed", 1, 4, id=OWN_IDS))
 
     assert fed.rows("gaps") == []
     assert fed.rows("top_of_book", "market", "bid", "valid") == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from subscription_help import SIDS, Exchange
 
 from kalshi_trio.protocol.links import Command
-from kalshi_trio.protocol.signals import Replied, SubscriptionLost
+from kalshi_trio.protocol.signals import BooksLost, Replied, SubscriptionLost
 from kalshi_trio.protocol.subscriptions import CHOSEN, Subscriptions
 
 
@@ -178,13 +179,86 @@ def test_a_subscription_that_dies_again_and_again_is_made_again_ever_later() -> 
     exchange = Exchange("A")
     exchange.run(1)
     exchange.asked.clear()
-    for _ in range(7):
+    waits = [1, 2, 4, 8, 16, 32, 60, 60]
+    deaths = []
+    for wait in waits:
+        deaths.append(exchange.now)
         exchange.subscriptions.heard(SubscriptionLost(1, 2, "trade", 10), exchange.now)
-        exchange.run(30)
+        exchange.run(wait + 10)
 
     times = [at for at, _ in exchange.params("subscribe")]
-    deaths = [101 + 30 * number for number in range(7)]
-    assert [at - death for at, death in zip(times, deaths, strict=True)] == [1, 2, 4, 8, 16, 30, 30]
+    assert [at - death for at, death in zip(times, deaths, strict=True)] == waits
+    said = [text for text in exchange.texts() if "subscribing" in text]
+    assert [text.partition(" (")[0] for text in said] == [
+        "The subscription to trade is dead",
+        *["The subscription to trade dies again and again"] * 3,
+    ]
+
+
+def losing(exchange: Exchange, seconds: float, *markets: str, every: float = 0.05, turned: bool = False) -> None:
+    """Each book is lost as soon as it has come."""
+    end = exchange.now + seconds
+    while exchange.now < end:
+        exchange.subscriptions.heard(BooksLost(1, 1, markets, "impossible_book", turned), exchange.now)
+        exchange.run(every)
+
+
+def test_a_book_that_is_lost_after_each_snapshot_is_asked_for_ever_more_seldom() -> None:
+    exchange = Exchange("A", "B")
+    exchange.run(1)
+    losing(exchange, 200, "A")
+
+    times = [at for at, _ in exchange.params("get_snapshot")]
+    waits = [after - before for before, after in itertools.pairwise(times)]
+    assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60], abs=0.2)
+    errors = [text for text in exchange.texts() if "lost again" in text]
+    assert errors == ["Books are lost again after each snapshot, asking ever more seldom: ['A']"]
+    assert not exchange.hang_ups
+
+
+def test_a_book_that_stood_for_a_minute_is_asked_for_at_once_again() -> None:
+    exchange = Exchange("A", "B")
+    exchange.run(1)
+    losing(exchange, 10, "A")
+    asked = len(exchange.params("get_snapshot"))
+    exchange.run(70)
+    lost_at = exchange.now
+    exchange.lost("A")
+    exchange.run(1)
+
+    times = [at for at, _ in exchange.params("get_snapshot")]
+    assert times[-1] == pytest.approx(lost_at + 0.1)
+    assert len(times) == asked + 2  # the one that was waited for, and this one
+
+
+def test_books_that_are_crossed_from_their_snapshots_on_are_said_to_look_turned_and_asked_for_no_more() -> None:
+    exchange = Exchange("A", "B", "C")
+    exchange.run(1)
+    losing(exchange, 600, "A", "B", turned=True)
+
+    assert len(exchange.params("get_snapshot")) == 3
+    errors = [text for text in exchange.texts() if "use_yes_price" in text]
+    assert len(errors) == 1
+    assert errors[0].endswith(": ['A', 'B']")
+    assert not exchange.hang_ups
+
+
+def test_one_book_of_many_that_looks_turned_is_a_book_like_any_other() -> None:
+    exchange = Exchange("A", "B", "C")
+    exchange.run(1)
+    losing(exchange, 100, "A", turned=True)
+
+    assert len(exchange.params("get_snapshot")) > 5
+    assert not [text for text in exchange.texts() if "use_yes_price" in text]
+
+
+def test_markets_that_nobody_wants_are_not_asked_for() -> None:
+    exchange = Exchange("A")
+    exchange.run(1)
+    exchange.lost("HOSTILE")
+    exchange.run(60)
+
+    assert not exchange.params("get_snapshot")
 
 
 def test_an_error_that_comes_as_a_fact_and_as_a_reply_is_taken_once() -> None:

@@ -7,15 +7,14 @@ from typing import Literal
 
 from kalshi_trio.exchange.frames import (
     CurrentFrames,
-    count_text,
     market_id,
     named,
     numbered,
-    price_text,
     quoted,
     time_text,
 )
 from kalshi_trio.exchange.market import ONE_DOLLAR_E4, Book, Change, Execution, Quote
+from kalshi_trio.protocol.numbers import count_text, price_text
 
 Era = Literal["current", "dual", "cents"]
 

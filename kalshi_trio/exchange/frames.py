@@ -8,19 +8,9 @@ import uuid
 from functools import lru_cache
 
 from kalshi_trio.exchange.market import ONE_DOLLAR_E4, Book, Change, Execution, Quote, Told
+from kalshi_trio.protocol.numbers import count_text, price_text
 
 _SPACE = uuid.UUID("00000000-0000-0000-0000-00006b616c73")
-
-
-def price_text(price_e4: int) -> str:
-    """`0.9800`."""
-    return f"{price_e4 // 10_000}.{price_e4 % 10_000:04}"
-
-
-def count_text(count_e2: int) -> str:
-    """`-0.37`."""
-    sign, count = ("-", -count_e2) if count_e2 < 0 else ("", count_e2)
-    return f"{sign}{count // 100}.{count % 100:02}"
 
 
 def time_text(us: int) -> str:

@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterable
 
 from kalshi_trio.exchange.desk import BOOKS, LIFECYCLE, Desk, Subscription
-from kalshi_trio.exchange.frames import price_text
 from kalshi_trio.exchange.market import ONE_DOLLAR_E4
 from kalshi_trio.exchange.past import Lacking, Past, PastEvent, Played
 from kalshi_trio.exchange.rules import Rules
-from kalshi_trio.protocol.numbers import scaled
+from kalshi_trio.protocol.numbers import price_text, scaled
 
 
 class PastDesk(Desk):

@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import trio
 
-from kalshi_trio.exchange.frames import count_text, price_text
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import Request, Response, refused
 from kalshi_trio.exchange.lies import Lies
 from kalshi_trio.exchange.market import Book
 from kalshi_trio.protocol.auth import KEY, SIGNATURE, STAMP
+from kalshi_trio.protocol.numbers import count_text, price_text
 
 ROOT = "/trade-api/v2"
 BOOKS = f"{ROOT}/markets/orderbooks"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,7 @@ _EVENTS = {
     **dict.fromkeys(("disconnected", "disconnect", "close", "closed"), "disconnected"),
     **{name: name for name in ("session_started", "session_ended")},
 }
-_BARE = {"type", "sid", "seq", "id", "msg", "market_tickers"}
+_BARE = {"type", "sid", "seq", "id", "msg", "market_tickers", "sending_ts_ms"}
 """All that a frame itself may have: a line with nothing else needs no second look."""
 
 
@@ -71,7 +72,12 @@ class Shapes:
         """What the text says; None: nothing that was received. Raises ValueError: it cannot be read; NoUnit."""
         if text.startswith(b'"'):
             text = msgspec.json.decode(text, type=str).encode().strip()
-        thing = self._decode(text)
+        try:
+            thing = self._decode(text)
+        except msgspec.DecodeError:
+            if not _begins_with_a_frame(text):
+                raise
+            return Line(1, 0, text, number)
         if "type" in thing and _BARE.issuperset(thing):
             return Line(1, 0, text, number)
         if "cmd" in thing and "type" not in thing:
@@ -118,11 +124,21 @@ def _frame(thing: dict[str, Raw], text: bytes) -> bytes | None:
     key = next((key for key in PAYLOAD if key in thing), None)
     if key is not None and (key != "msg" or "type" not in thing):
         value = bytes(thing[key])
-        if value.startswith(b'"'):
+        given_as_text = value.startswith(b'"')
+        if given_as_text:
             value = msgspec.json.decode(value, type=str).encode()
-        if value.lstrip().startswith(b"{"):
+        if value.lstrip().startswith((b"{", b"[") if given_as_text else b"{"):
             return value + _text(thing["tail"]).encode() if "tail" in thing else value
     return text if "type" in thing else None
+
+
+def _begins_with_a_frame(text: bytes) -> bool:
+    """Whether a line that is not one object is several messages that came as one frame."""
+    try:
+        thing, _ = json.JSONDecoder().raw_decode(text.decode())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(thing, dict) and "type" in thing and _BARE.issuperset(thing)
 
 
 def _text(value: Raw) -> str:

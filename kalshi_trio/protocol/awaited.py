@@ -1,8 +1,11 @@
 """Books that have not come yet: when to ask for each, and when asking is no use any more.
 
-Waits grow from 5 s. A book that was whole before in this session is asked for three times, then only a new connection
-can help, once. A market that never had a book does not exist (yet), as far as we can tell: an unknown ticker gets no
-error. It is warned about after 5 s, once, waited for, and at last asked for every minute.
+Waits for an answer grow from 5 s. A book that was whole before in this session is asked for three times, then only a new
+connection can help, once. A market that never had a book does not exist (yet), as far as we can tell: an unknown ticker
+gets no error. It is warned about after 5 s, once, waited for, and at last asked for every minute.
+
+A book that is given and lost again is asked for ever more seldom, whatever it was lost for: at once, then not within 1, 2,
+4 … 60 s of the last time, until it has stood whole for a minute.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ MERGE_SECONDS = 0.1
 """Books are lost in several facts of one moment; one command asks for all of them."""
 ASKS = 3
 SLOW_SECONDS = 60.0
+STEADY_SECONDS = 60.0
+"""A book that stood whole for so long is asked for as if for the first time."""
 
 
 @dataclass(slots=True)
@@ -23,11 +28,26 @@ class _Book:
     asked: int = 0
 
 
+@dataclass(slots=True)
+class _Pace:
+    """How often a market was asked for since its book last stood; `whole_at`: since when it is whole, else None."""
+
+    asks: int = 0
+    asked_at: float = 0.0
+    whole_at: float | None = None
+    named: bool = False
+
+    def next_at(self) -> float:
+        """Before this it is not asked for again."""
+        return self.asked_at + min(2.0 ** (self.asks - 1), SLOW_SECONDS) if self.asks else 0.0
+
+
 class Awaited:
     """One session's; times are seconds of any steady clock."""
 
     def __init__(self) -> None:
         self._books: dict[str, _Book] = {}
+        self._paces: dict[str, _Pace] = {}
         self._known: set[str] = set()
         self._warned: set[str] = set()
 
@@ -39,15 +59,34 @@ class Awaited:
     def lose(self, markets: Iterable[str], now: float) -> None:
         """Their snapshots have to be asked for. What is awaited already keeps its turn."""
         for market in markets:
-            self._books.setdefault(market, _Book(now + MERGE_SECONDS))
+            pace = self._pace(market, now)
+            pace.whole_at = None
+            self._books.setdefault(market, _Book(max(now + MERGE_SECONDS, pace.next_at())))
 
-    def came(self, market: str) -> bool:
+    def _pace(self, market: str, now: float) -> _Pace:
+        """The market's, which begins anew where its book stood."""
+        pace = self._paces.get(market)
+        if pace is None or (pace.whole_at is not None and now - pace.whole_at >= STEADY_SECONDS):
+            pace = self._paces[market] = _Pace()
+        return pace
+
+    def came(self, market: str, now: float) -> bool:
         """A snapshot came; whether we had warned that there might never be one."""
         self._books.pop(market, None)
+        pace = self._paces.get(market)
+        if pace is not None and pace.whole_at is None:
+            pace.whole_at = now
         self._known.add(market)
         warned = market in self._warned
         self._warned.discard(market)
         return warned
+
+    def stubborn(self, markets: Iterable[str]) -> list[str]:
+        """Those of these lost books that were asked for three times and never stood; each is named once."""
+        found = [market for market in markets if (pace := self._paces[market]).asks >= ASKS and not pace.named]
+        for market in found:
+            self._paces[market].named = True
+        return found
 
     def forget(self, markets: Iterable[str]) -> None:
         """These are not subscribed to any more."""
@@ -81,6 +120,8 @@ class Awaited:
     def asked(self, markets: Sequence[str], now: float) -> None:
         """A command has just asked for these."""
         for market in markets:
-            book = self._books[market]
-            book.due = now + (SLOW_SECONDS if book.asked == ASKS else SNAPSHOT_SECONDS * 2**book.asked)
+            book, pace = self._books[market], self._pace(market, now)
+            pace.asks, pace.asked_at = pace.asks + 1, now
+            wait = SLOW_SECONDS if book.asked == ASKS else SNAPSHOT_SECONDS * 2**book.asked
+            book.due = max(now + wait, pace.next_at())
             book.asked = min(book.asked + 1, ASKS)

@@ -9,6 +9,8 @@ Messages without a time (before September 2025) are instants of their own, in wh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kalshi_trio.protocol.book import ONE_DOLLAR_E4, Book
 from kalshi_trio.protocol.columns import NO, NONE, ROW, YES
 from kalshi_trio.protocol.coverage import GAP, WHOLE, turn
@@ -36,6 +38,7 @@ class Books:
         self._out = out
         self._gaps = gaps
         self.values = values = Values()
+        self._row_of = self._next_row = 0
         self._prices = values.prices
         self._counts = values.counts
         self._times = values.times
@@ -107,7 +110,7 @@ class Books:
         market.snapshots += 1
         self._tally.snapshots += 1
         self._rows(msg.market_ticker, yes, no)
-        if out.stale:
+        if out.stale or self._still_doubted(sub, market, yes, no):
             return
         if market.snapshots == 1:
             out.info(f"Created orderbook for {market.ticker} (sid={sub.sid})")
@@ -127,17 +130,30 @@ class Books:
         self._gaps.heal(market.ticker)
         out.signals.append(BookWhole(sub.connection, sub.sid, market.ticker))
 
+    def _still_doubted(self, sub: Subscription, market: Market, yes: Levels, no: Levels) -> bool:
+        """Whether this snapshot is no more to be believed than the last one, which was crossed and stayed so."""
+        turned = sub.connection in self._state.turned
+        if turned or (market.doubted and not market.valid and _crossed(yes, no)):
+            self._invalidate(market)
+            lost = BooksLost(sub.connection, sub.sid, (market.ticker,), "impossible_book", turned or _turned(yes, no))
+            self._out.signals.append(lost)
+            return True
+        market.doubted = market.turned = False
+        return False
+
     def _rows(self, ticker: str, yes: Levels, no: Levels) -> None:
         out = self._out
         rows, number = out.packed.rows["snapshots"], out.packed.texts[ticker]
         stamps = (NULL, out.sid, out.seq, number, len(yes) + len(no))
-        row = 0
+        row = self._next_row if self._row_of == out.frame else 0
         for side, levels in ((YES, yes), (NO, no)):
             for price, size in levels:
                 rows += _SNAPSHOT(out.frame, row, *stamps, side, price, size)
                 row += 1
-        if not row:
-            rows += _SNAPSHOT(out.frame, 0, *stamps, NONE, NULL, NULL)
+        if not (yes or no):
+            rows += _SNAPSHOT(out.frame, row, *stamps, NONE, NULL, NULL)
+            row += 1
+        self._row_of, self._next_row = out.frame, row
 
     def _leave(self, market: Market) -> None:
         """Its book comes from another subscription now: the instant under way there is no longer its own."""
@@ -157,7 +173,8 @@ class Books:
     def close_instant(self, sub: Subscription, next_us: int | None) -> None:
         """The instant is over for all markets of this sid: judge their books, tell the tops that changed.
 
-        `next_us` None: it was cut short. A crossed snapshot, which bears no time, is judged when the next one is over.
+        `next_us` None: it was cut short. A crossed snapshot, which bears no time, is judged when the next one is over;
+        what bears no time is an instant of its own, and none in which crossing can be judged.
         """
         touched, sub.pending = sub.pending, []
         for ticker in touched:
@@ -174,33 +191,67 @@ class Books:
                 self._out.top(market, best)
 
     def _judge(self, sub: Subscription, market: Market, next_us: int) -> None:
-        if market.last_us != NULL:
+        if NULL not in (market.last_us, next_us):
             market.crossed += 1
-            self._impossible(market, market.book.yes.best)
+            market.doubted = market.said is None
+            book = market.book
+            market.turned = market.doubted and _turned(book.yes.levels.items(), book.no.levels.items())
+            self._impossible(market, market.book.yes.best, turned=market.turned)
+            self._judge_all(sub.connection)
             return
-        market.last_us = next_us
+        if market.last_us == NULL:
+            market.last_us = next_us
         market.touched = True
         sub.pending.append(market.ticker)
 
-    def _impossible(self, market: Market, price: int) -> None:
-        self._out.warn(f"Sequence gap or negative level for {market.ticker} at price {price}")
-        self.lose_one(market.ticker)
+    def _judge_all(self, connection: int) -> None:
+        """Where most books of a connection look turned, none of it is to be trusted, until there is a new one."""
+        mine = [market for market in self._markets.values() if market.home >> 32 == connection and market.anchored]
+        if len(mine) > 1 and 2 * sum(market.turned for market in mine) > len(mine):
+            self._state.turned.append(connection)
+            if whole := sorted(market.ticker for market in mine if market.valid):
+                self.lose(whole, "impossible_book", connection, 0, turned=True)
 
-    def lose_one(self, ticker: str, cause: str = "impossible_book") -> None:
-        """This market's book cannot be true, or misses a frame that could not be read."""
+    def _impossible(self, market: Market, price: int, *, turned: bool = False) -> None:
+        self._out.seldom("impossible", f"Sequence gap or negative level for {market.ticker} at price {price}")
+        connection, sid = divmod(market.home, 2**32)
+        self.lose([market.ticker], "impossible_book", connection, sid, turned=turned)
+
+    def lose_one(self, ticker: str, cause: str) -> None:
+        """This market's book cannot be true, or misses a frame that could not be read: it may be its first snapshot."""
         market = self._markets.get(ticker)
         if market is not None and market.valid:
             connection, sid = divmod(market.home, 2**32)
             self.lose([ticker], cause, connection, sid)
+        elif (market is not None or ticker in self._state.wanted) and cause == "unreadable":
+            if any(ticker in gap.markets for gap in self._state.gaps if gap.channel in (BOOK_CHANNEL, None)):
+                self._out.signals.append(BooksLost(self._out.connection, self._out.sid, (ticker,), cause))
+            else:
+                self.lose([ticker], cause, self._out.connection, self._out.sid)
+
+    def miss(self, connection: int, sid: int = 0) -> None:
+        """A frame of this sid, or (0) of this connection, could not be read: each of its books may miss it."""
+        state = self._state
+        concerned = self.concerned(connection, sid or None)
+        found = [market for market in concerned if market in state.wanted or self._markets[market].valid]
+        if found:
+            self.lose(found, "unreadable", connection, sid)
 
     def lose(
-        self, tickers: list[str], cause: str, connection: int, sid: int, numbers: tuple[int, int] = (NULL, NULL)
+        self,
+        tickers: list[str],
+        cause: str,
+        connection: int,
+        sid: int,
+        numbers: tuple[int, int] = (NULL, NULL),
+        *,
+        turned: bool = False,
     ) -> None:
         """These books are not to be trusted until their next snapshot: a hole opens, and the subscriber hears of it."""
         self._gaps.open(cause, BOOK_CHANNEL, tickers, numbers)
         for ticker in tickers:
             self._invalidate(self._markets.get(ticker), cause)
-        self._out.signals.append(BooksLost(connection, sid, tuple(tickers), cause))
+        self._out.signals.append(BooksLost(connection, sid, tuple(tickers), cause, turned))
 
     def _invalidate(self, market: Market | None, cause: str) -> None:
         """Ends what was said of this market's book."""
@@ -252,3 +303,15 @@ class Books:
     def _drop(self, market: Market) -> None:
         market.anchored = False
         market.book = Book()
+
+
+def _crossed(yes: Iterable[tuple[int, int]], no: Iterable[tuple[int, int]]) -> bool:
+    """Whether somebody bids more than somebody else asks."""
+    best = [max((price for price, size in levels if size), default=0) for levels in (yes, no)]
+    return sum(best) > ONE_DOLLAR_E4
+
+
+def _turned(yes: Iterable[tuple[int, int]], no: Iterable[tuple[int, int]]) -> bool:
+    """Whether a crossed book would not be crossed if the NO side's prices were those of YES: asks, that is."""
+    bid = max((price for price, size in yes if size), default=0)
+    return bid <= min((price for price, size in no if size), default=0)

@@ -24,12 +24,18 @@ def _can_be_learnt(name: str) -> bool:
     return len(name) <= _LONGEST and name.isprintable() and not {'"', "\\"} & set(name)
 
 
+def _where(place: str) -> str:
+    return place if place[-1] == "." else f"{place}.msg."
+
+
 class Census(Struct):
     """Counts of the unknown. Names ending in a dot stand for a frame's own fields, others for those of its `msg`."""
 
     types: dict[str, int] = field(default_factory=dict)
     fields: dict[str, dict[str, int]] = field(default_factory=dict)
     precisions: dict[str, int] = field(default_factory=dict)
+    forms: dict[str, int] = field(default_factory=dict)
+    """Known fields that came in another form than usual, or say nothing that a row may hold."""
     beyond: int = 0
     size: int = 0
 
@@ -51,6 +57,16 @@ class Census(Struct):
             self.size += len(new)
         return bool(new)
 
+    def form(self, place: str, name: str, form: str) -> None:
+        """A known field came in that form."""
+        self._count(self.forms, f"{_where(place)}{name} as {form}", 1)
+
+    def again(self, place: str, names: AbstractSet[str]) -> None:
+        """Counts the learnt fields among `names`, of a frame that was not decoded with them."""
+        known = self.fields.get(place, {})
+        for name in names & known.keys():
+            known[name] += 1
+
     def seen(self, place: str, thing: Struct) -> None:
         """Counts the learnt fields that a decoded frame, or its `msg`, has."""
         names = self.fields.get(place, {})
@@ -62,8 +78,8 @@ class Census(Struct):
         """All of it, as short texts with how often each was seen, for people and the manifest."""
         said = {f"type {name}": times for name, times in self.types.items()}
         for place, names in self.fields.items():
-            where = place if place[-1] == "." else f"{place}.msg."
-            said |= {f"field {where}{name}": times for name, times in names.items()}
+            said |= {f"field {_where(place)}{name}": times for name, times in names.items()}
+        said |= {f"form {name}": times for name, times in self.forms.items()}
         return said | {f"precision {name}": times for name, times in self.precisions.items()}
 
     def lines(self) -> list[str]:

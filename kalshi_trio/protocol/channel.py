@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kalshi_trio.protocol.commands import add_markets, subscribe
 
 RETRY_SECONDS = 1.0
-LONGEST_RETRY = 30.0
+LONGEST_RETRY = 60.0
 HEALTHY_SECONDS = 60.0
 
 
@@ -73,7 +73,8 @@ class Channel:
         self.failures += 1
         return self.failures
 
-    def died(self, now: float) -> None:
-        """The subscription is no more: everything is to be asked for again, not too often."""
-        self.wait(now)
+    def died(self, now: float) -> int:
+        """The subscription is no more: everything is to be asked for again, not too often; returns what `wait` does."""
+        times = self.wait(now)
         self._reset()
+        return times

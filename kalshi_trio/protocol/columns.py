@@ -43,7 +43,7 @@ def _form(field: pa.Field) -> tuple[str, str]:
 _SHARED = {"ts_recv", "connection"}
 """What is the same for all rows of one read."""
 _MANY = {"snapshots", "top_of_book", "gaps", "audits"}
-"""Tables of which one record may make several rows: elsewhere `row` is 0."""
+"""Tables of which one message may make several rows: elsewhere `row` is the message's place in its frame, mostly 0."""
 
 _OWN = {
     name: [field for field in schema if field.name not in (_SHARED if name in _MANY else _SHARED | {"row"})]
@@ -53,7 +53,7 @@ _OWN = {
 ROW: dict[str, struct.Struct] = {
     name: struct.Struct("<" + "".join(_form(field)[0] for field in fields)) for name, fields in _OWN.items()
 }
-"""Table → how a row is packed: its columns in order, but `ts_recv`, `connection`, and `row` where it is always 0.
+"""Table → how a row is packed: its columns in order, but `ts_recv`, `connection`, and `row` where that is counted later.
 
 No value: NULL; no text: NONE.
 """
@@ -109,10 +109,23 @@ class Packed:
 def _table(name: str, data: bytearray, reads: npt.NDArray[Any], texts: pa.Array, lists: pa.Array) -> pa.Table:
     own = np.frombuffer(data, _RECORD[name])
     shared = reads[np.searchsorted(reads["frame"], own["frame"], side="right") - 1]
-    values = {"row": np.zeros(len(own), "<u4"), **{column: shared[column] for column in _SHARED}}
+    values = {column: shared[column] for column in _SHARED}
+    if name not in _MANY:
+        values["row"] = _places(own["frame"])
     values |= {column: own[column] for column in own.dtype.names or ()}
     schema = ROW_SCHEMAS[name]
     return pa.table([_column(field, values[field.name], texts, lists) for field in schema], schema=schema)
+
+
+def _places(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The place of each row among those of its frame, all rows being in the order of their frames."""
+    same = frames[1:] == frames[:-1]
+    places = np.zeros(len(frames), "<u4")
+    if same.any():
+        at = np.arange(len(frames), dtype="<u4")
+        begins = np.where(np.concatenate(([False], same)), 0, at)
+        places = (at - np.maximum.accumulate(begins)).astype("<u4")
+    return places
 
 
 def _column(field: pa.Field, values: npt.NDArray[Any], texts: pa.Array, lists: pa.Array) -> pa.Array:

@@ -9,12 +9,12 @@ import msgspec
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.columns import ROW
-from kalshi_trio.protocol.decoder import BAD
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, TERMINAL, Gaps
 from kalshi_trio.protocol.messages import SID_LIMIT, Control, ErrorFrame, OkFrame, SubscribedFrame, UnsubscribedFrame
 from kalshi_trio.protocol.names import fit
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.output import Output
+from kalshi_trio.protocol.second import value_of, whole_of
 from kalshi_trio.protocol.sequence import OWN_IDS
 from kalshi_trio.protocol.signals import Replied, SubscriptionLost
 from kalshi_trio.protocol.state import LOST, State, Subscription
@@ -38,12 +38,12 @@ class ControlFrames:
         if isinstance(message, SubscribedFrame):
             self._subscribed(subs, heard)
         elif isinstance(message, UnsubscribedFrame) and heard.sid in subs:
-            self._books.unsubscribed(subs.pop(heard.sid))
+            self._unsubscribed(subs.pop(heard.sid), heard)
         elif isinstance(message, ErrorFrame):
             on = f" (sid={heard.sid})" if heard.sid else ""
-            self._out.warn(f"Exchange answered error {heard.code}: {heard.text}{on}")
+            self._out.seldom(f"error {heard.code}", f"Exchange answered error {heard.code}: {heard.text}{on}")
             if heard.code in TERMINAL and heard.sid and heard.sid in subs:
-                self._died(subs.pop(heard.sid), heard.code)
+                self._died(subs.pop(heard.sid), TERMINAL[heard.code], heard.code)
         if heard.id >= OWN_IDS:
             self._out.signals.append(heard)
 
@@ -55,17 +55,27 @@ class ControlFrames:
         self._out.info(f"Subscription confirmed for sid={heard.sid}")
         self._gaps.resubscribed(heard.channel)
 
-    def _died(self, sub: Subscription, code: int) -> None:
+    def _unsubscribed(self, sub: Subscription, heard: Replied) -> None:
+        """As somebody wished, if it answers a command of ours; else as good as an error 10."""
+        if heard.id >= OWN_IDS:
+            self._books.unsubscribed(sub)
+            return
+        self._out.seldom(
+            "unsubscribed", f"Exchange ended the subscription to {sub.channel or 'a channel'} unasked (sid={sub.sid})"
+        )
+        self._died(sub, TERMINAL[10], 0)
+
+    def _died(self, sub: Subscription, cause: str, code: int) -> None:
         self._books.close_instant(sub, None)
         if sub.channel == BOOK_CHANNEL:
-            self._books.lose(self._books.concerned(sub.connection, sub.sid), TERMINAL[code], sub.connection, sub.sid)
+            self._books.lose(self._books.concerned(sub.connection, sub.sid), cause, sub.connection, sub.sid)
         else:
-            self._gaps.open(TERMINAL[code], sub.channel or None, self._state.wanted)
+            self._gaps.open(cause, sub.channel or None, self._state.wanted)
         self._out.signals.append(SubscriptionLost(sub.connection, sub.sid, sub.channel, code))
 
     def connection(self, data: bytes) -> None:
         """A connection is being opened, is open, or is over."""
-        event = _read(data)
+        event = value_of(data)
         state, number = self._state, self._out.connection
         if event.get("event") == "open":
             state.was_open.append(number)
@@ -81,6 +91,7 @@ class ControlFrames:
         subs = state.subscriptions.pop(number, None)
         if not final and (subs or number in state.was_open):
             self._gaps.open(cause, None, concerned)
+        state.turned = [other for other in state.turned if other != number]
         state.was_open = [other for other in state.was_open if other != number]
 
     def hole(self) -> None:
@@ -98,7 +109,7 @@ class ControlFrames:
 
     def session(self, data: bytes) -> None:
         """The session started, was recovered after a crash, or ended."""
-        event = _read(data)
+        event = value_of(data)
         state, out = self._state, self._out
         kind = str(event.get("event", ""))
         if kind == "started":
@@ -123,28 +134,21 @@ class ControlFrames:
 
 def _heard(connection: int, message: Control) -> Replied:
     """What a reply says; whatever has another shape than expected is left out."""
-    kind, said = str(message.__struct_config__.tag), _read(message.msg)
+    kind, said = str(message.__struct_config__.tag), value_of(message.msg)
     msg: dict[str, Any] = said if isinstance(said, dict) else {}
     code, sid = _number(msg.get("code")), message.sid or _number(msg.get("sid"))
     channel = msg.get("channel")
     named = channel if isinstance(channel, str) and fit(channel) else ""
     listed = msg.get("market_tickers") or msg.get("market_ticker")
     if listed is None and isinstance(message, OkFrame):
-        listed = _read(message.market_tickers)  # early 2026: beside `msg`
+        listed = value_of(message.market_tickers)  # early 2026: beside `msg`
     return Replied(connection, message.id, kind, sid, named, code, str(msg.get("msg", ""))[:200], _tickers(listed))
 
 
 def _number(value: object) -> int:
-    return value if isinstance(value, int) and 0 <= value < SID_LIMIT else 0
+    return whole_of(value, SID_LIMIT) or 0
 
 
 def _tickers(listed: object) -> tuple[str, ...]:
     some = listed if isinstance(listed, list) else [listed]
     return tuple(item for item in some if isinstance(item, str))
-
-
-def _read(data: bytes | msgspec.Raw) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except BAD as error:
-        raise WireError(str(error)) from error

@@ -2,13 +2,16 @@
 
 Decoding is strict about fields, so that schema drift is seen on the day it happens. A frame that the strict decoder
 refuses gets a second look: new fields are counted and learnt (from then on they cost a count a frame), and where there
-is nothing more to learn it is read without looking at the others.
+is nothing more to learn it is read field by field (`second`). A snapshot's new fields are never learnt: each time one
+has to be looked at whether it may be a side of the book.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,7 +21,8 @@ from msgspec import Raw, Struct
 
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol.census import UNUSED, Census, learnt
-from kalshi_trio.protocol.messages import SEQ_LIMIT, SID_LIMIT, TYPES, Frame, Unfit, Unknown
+from kalshi_trio.protocol.messages import SEQ_LIMIT, SID_LIMIT, TYPES, Frame, OtherLifecycle, Unfit, Unknown, inner
+from kalshi_trio.protocol.second import Object, Second, object_of, value_of, whole_of
 
 BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading a frame may raise."""
@@ -34,6 +38,9 @@ SHALLOW = 2 * DEEPEST
 
 Message = Frame | Unknown | Unfit
 """What a frame may turn out to be."""
+_SNAPSHOT = "orderbook_snapshot"
+_LIVES = re.compile(r"\w+_lifecycle(_v\d+)?", re.ASCII)
+"""Names of types that are about the lives of markets or events."""
 
 
 def too_deep(data: bytes) -> bool:
@@ -50,11 +57,12 @@ class Decoder:
 
     def __init__(self, census: Census) -> None:
         self._census = census
+        self._second = Second(census)
         self._learn()
 
     def _learn(self) -> None:
         """Makes the strict decoder anew, with the fields that the census has learnt as unused ones."""
-        fields = self._census.fields
+        fields = {place: names for place, names in self._census.fields.items() if place.rstrip(".") != _SNAPSHOT}
         kinds = {name: _kind(name, fields.get(f"{name}.", ()), fields.get(name, ())) for name in TYPES}
         self._new = {kind: name for name, kind in kinds.items() if kind is not TYPES[name]}
         self._strict = _decoder(kinds.values())
@@ -72,52 +80,63 @@ class Decoder:
 
     def odd(self, data: bytes) -> Message:
         """What `decode` refused: read nevertheless, or `Unknown`, or `Unfit`; WireError if it is no message at all."""
-        thing = _object(data)
-        name = thing.get("type")
-        if not isinstance(name, str):
-            raise WireError("no type")
+        thing, name = _message(data)
         if name not in TYPES:
             self._census.type(name)
-            return Unknown(name[:100], _whole(thing.get("sid"), SID_LIMIT), _whole(thing.get("seq"), SEQ_LIMIT))
+            numbers = (_whole(thing, "sid", SID_LIMIT), _whole(thing, "seq", SEQ_LIMIT))
+            if _LIVES.fullmatch(name) and "msg" in thing:
+                return OtherLifecycle(name[:100], *numbers, thing["msg"])
+            return Unknown(name[:100], *numbers)
+        if self._unseen(name, thing) and name != _SNAPSHOT:
+            self._learn()
+            with contextlib.suppress(*BAD):  # there is more to it than new fields
+                return self.decode(data)
+        for place, members in _places(name, thing):
+            self._census.again(place, members.keys())
+        return self._read(name, thing)
+
+    def again(self, data: bytes) -> Message:
+        """What `decode` read, but no row could be made of: read field by field."""
+        thing, name = _message(data)
+        return self._read(name, thing)
+
+    def _read(self, name: str, thing: Object) -> Message:
         try:
-            if self._unseen(name, thing):
-                self._learn()
-                return self._tolerant(data)
-            return _lenient()(data)
-        except BAD as error:
+            return self._second.read(name, thing, thing.keys() - _KNOWN[name])
+        except WireError as error:
             return _unfit(name, thing, str(error))
 
-    def _tolerant(self, data: bytes) -> Frame:
-        """Counts what could be learnt, and does not stumble over the rest."""
-        try:
-            return self.decode(data)
-        except msgspec.DecodeError:
-            return _lenient()(data)
-
-    def _unseen(self, name: str, thing: dict[str, Any]) -> bool:
+    def _unseen(self, name: str, thing: Object) -> bool:
         """Shows the census the fields that `thing` should not have; says whether it learnt any."""
-        kind = TYPES[name]
-        new = self._census.field(f"{name}.", thing.keys() - set(kind.__struct_fields__) - {"type"})
-        inner, msg = _inner(kind), thing.get("msg")
-        if inner is not None and isinstance(msg, dict):
-            new |= self._census.field(name, msg.keys() - set(inner.__struct_fields__))
+        new = False
+        for place, members in _places(name, thing):
+            kind = TYPES[name] if place[-1] == "." else inner(TYPES[name])
+            known = _KNOWN[name] if place[-1] == "." else set(kind.__struct_fields__ if kind else members)
+            new |= self._census.field(place, members.keys() - known)
         return new
 
 
-def _inner(kind: type[Struct]) -> type[Struct] | None:
-    """The structure of `msg`, unless it is left raw."""
-    inner = next(field.type for field in msgspec.structs.fields(kind) if field.name == "msg")
-    return inner if isinstance(inner, type) and issubclass(inner, Struct) else None
+_KNOWN = {name: {*kind.__struct_fields__, "type"} for name, kind in TYPES.items()}
+"""Type → the members that a frame of it may have."""
 
 
-def _kind(name: str, outer: Iterable[str], inner: Iterable[str], *, strict: bool = True) -> Any:
-    """The frame of that type with more fields, or one that ignores those that it does not know."""
+def _places(name: str, thing: Object) -> list[tuple[str, Object]]:
+    """Where the census counts this frame's members, and those of its `msg` if they are looked at one by one."""
+    places = [(f"{name}.", thing)]
+    if inner(TYPES[name]) is not None:
+        with contextlib.suppress(WireError):  # it is no object
+            places.append((name, object_of(thing.get("msg", UNUSED))))
+    return places
+
+
+def _kind(name: str, outer: Iterable[str], msg: Iterable[str]) -> Any:
+    """The frame of that type with more fields."""
     kind = TYPES[name]
-    struct, msg = _inner(kind), _unused(inner)
+    struct, more = inner(kind), _unused(msg)
     fields: list[Any] = _unused(outer)
-    if struct is not None and (msg or not strict):
-        fields = [("msg", _extended(struct, msg, strict=strict)), *fields]
-    return _extended(kind, fields, strict=strict) if fields or not strict else kind
+    if struct is not None and more:
+        fields = [("msg", _extended(struct, more)), *fields]
+    return _extended(kind, fields) if fields else kind
 
 
 def _unused(names: Iterable[str]) -> list[Any]:
@@ -125,11 +144,11 @@ def _unused(names: Iterable[str]) -> list[Any]:
     return [(learnt(place), Raw, msgspec.field(default=UNUSED, name=name)) for place, name in enumerate(names)]
 
 
-def _extended(kind: type[Struct], fields: list[Any], *, strict: bool) -> Any:
+def _extended(kind: type[Struct], fields: list[Any]) -> Any:
     tag = kind.__struct_config__.tag
     more: dict[str, Any] = {"tag": tag, "tag_field": "type"} if tag is not None else {}
     return msgspec.defstruct(
-        kind.__name__, fields, bases=(kind,), kw_only=True, forbid_unknown_fields=strict, gc=False, **more
+        kind.__name__, fields, bases=(kind,), kw_only=True, forbid_unknown_fields=True, gc=False, **more
     )
 
 
@@ -138,30 +157,32 @@ def _decoder(kinds: Iterable[Any]) -> Callable[[bytes], Frame]:
     return decode
 
 
-@functools.cache
-def _lenient() -> Callable[[bytes], Frame]:
-    """Reads known types without looking at unknown fields; made when the first frame needs it."""
-    return _decoder(_kind(name, (), (), strict=False) for name in TYPES)
-
-
-def _object(data: bytes) -> dict[str, Any]:
+def _message(data: bytes) -> tuple[Object, str]:
+    """A message's members and its type; WireError if it is none."""
     if too_deep(data):
         raise WireError("nested too deeply")
     try:
-        thing = msgspec.json.decode(data.decode())
-    except BAD as error:
+        data.decode()
+    except UnicodeDecodeError as error:
         raise WireError(str(error)) from error
-    if not isinstance(thing, dict):
-        raise WireError("not a JSON object")
-    return thing
+    thing = object_of(data)
+    name = value_of(thing.get("type", UNUSED))
+    if type(name) is not str:
+        raise WireError("no type")
+    return thing, name
 
 
-def _whole(value: object, limit: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < limit else 0
+def _whole(thing: Object, name: str, limit: int) -> int:
+    try:
+        return whole_of(value_of(thing.get(name, UNUSED)), limit) or 0
+    except WireError:
+        return 0
 
 
-def _unfit(name: str, thing: dict[str, Any], why: str) -> Unfit:
-    msg = thing.get("msg")
-    ticker = msg.get("market_ticker") if isinstance(msg, dict) else None
-    sid, seq = _whole(thing.get("sid"), SID_LIMIT), _whole(thing.get("seq"), SEQ_LIMIT)
-    return Unfit(name, sid, seq, ticker if isinstance(ticker, str) else "", why)
+def _unfit(name: str, thing: Object, why: str) -> Unfit:
+    try:
+        ticker = value_of(object_of(thing.get("msg", UNUSED)).get("market_ticker", UNUSED))
+    except WireError:
+        ticker = ""
+    numbers = (_whole(thing, "sid", SID_LIMIT), _whole(thing, "seq", SEQ_LIMIT))
+    return Unfit(name, *numbers, ticker if type(ticker) is str else "", why)

@@ -1,4 +1,8 @@
-"""Data frames one by one: decoded, put in sequence, handed to whom they concern; what cannot be read is refused."""
+"""Data frames one by one: decoded, put in sequence, handed to whom they concern; what cannot be read is refused.
+
+A frame is one message, mostly. Where it is several JSON texts, each is taken as if it had come alone, and the frame counts
+once: as refused if one of them was, as read if rows were made of one, else as what they all are.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,9 @@ from kalshi_trio.protocol.records import Records
 from kalshi_trio.protocol.sequence import OWN_IDS, Sequences
 from kalshi_trio.protocol.signals import Replied
 from kalshi_trio.protocol.state import State, Subscription
+from kalshi_trio.protocol.texts import texts
 
 Handler = Callable[[Any, Any], None]
-_SECOND_NS = 1_000_000_000
 _NAMES = 100
 """So many unknown types are counted each by its name."""
 
@@ -52,11 +56,11 @@ class Frames:
             m.TickerFrame: self._ticker,
             m.Unknown: self._unknown,
             m.Unfit: self._unfit,
-            **dict.fromkeys((m.LifecycleFrame, m.EventLifecycleFrame, m.EventFeeFrame), self._lifecycle),
+            m.OtherLifecycle: self._other_lifecycle,
+            **dict.fromkeys(m.LIFECYCLE, self._lifecycle),
             **dict.fromkeys((m.SubscribedFrame, m.OkFrame, m.UnsubscribedFrame, m.ErrorFrame), self._reply),
         }
         self._handlers = _Handlers(routes)
-        self._told_ns = 0
         self.milestone = (0, 0, 0)
 
     def feed(self, records: Records) -> None:
@@ -72,24 +76,21 @@ class Frames:
                     raise RecursionError
                 message: Any = decode(data)
             except BAD:
-                out.sid = out.seq = 0
-                message = self._odd(data)
+                self._odd(subs, data)
                 decode = self._decoder.decode
-                if message is None:
-                    continue
+                continue
             out.sid = message.sid
             out.seq = seq = message.seq
             out.stale = False
             sub = subs.get(message.sid)
             if sub is not None and seq == sub.seq + 1 and sub.channel:
                 sub.seq = seq
-            elif sub is None or seq:
+            elif sub is None or seq or sub.seq or not sub.sid:
                 sub = self._sequences.judge(subs, sub, message)
             try:
                 handlers[type(message)](sub, message)
-            except WireError as error:
-                self._refuse(data, str(error))
-                self._missed(message)
+            except WireError:
+                self._again(sub, data)
         state.tally.received += len(records.data)
         self._precisions()
         self._count_thousands()
@@ -116,8 +117,18 @@ class Frames:
         self._count("ticker")
 
     def _lifecycle(self, _sub: Subscription, message: m.Lifecycle) -> None:
-        self._others.lifecycle(message)
-        self._count(str(message.__struct_config__.tag))
+        kind = str(message.__struct_config__.tag)
+        self._others.lifecycle(kind, message.msg)
+        self._count(kind)
+
+    def _other_lifecycle(self, _sub: Subscription, message: m.OtherLifecycle) -> None:
+        self._others.lifecycle(message.type, message.msg)
+        self._count(self._named(message.type))
+
+    def _named(self, name: str) -> str:
+        """The name under which frames of an unknown type are counted, as long as nobody invents them by the hundred."""
+        others = self._state.tally.others
+        return name if name in others or len(others) < _NAMES else "(others)"
 
     def _reply(self, _sub: Subscription, message: m.Control) -> None:
         self._control.reply(message)
@@ -125,10 +136,8 @@ class Frames:
         self._count(str(message.__struct_config__.tag))
 
     def _unknown(self, _sub: Subscription, message: m.Unknown) -> None:
-        """Counted by name, as long as nobody invents them by the hundred."""
-        name, others = message.type, self._state.tally.others
-        if name not in others:
-            name = name if len(others) < _NAMES else "(others)"
+        name = self._named(message.type)
+        if name not in self._state.tally.others:
             self._out.warn(f"Frames of an unknown type {name!r}: kept raw in the journal")
         self._state.tally.unknown += 1
         self._count(name)
@@ -136,32 +145,68 @@ class Frames:
     def _unfit(self, _sub: Subscription, message: m.Unfit) -> None:
         raise WireError(message.why)
 
-    def _odd(self, data: bytes) -> Any:
-        """A second look at what the strict decoder refused; None if it stays refused."""
+    def _odd(self, subs: dict[int, Subscription], data: bytes) -> None:
+        """What the strict decoder refused: read field by field, or text by text."""
+        parts = texts(data)
+        if len(parts) == 1:
+            self._text(subs, parts[0])
+            return
+        tally = self._state.tally
+        control, unknown, refused, messages = tally.control, tally.unknown, tally.refused, tally.messages
+        for part in parts:
+            self._text(subs, part)
+        more = tally.messages - messages
+        bad, replies = tally.refused > refused, tally.control > control
+        rows = more > tally.control - control + tally.unknown - unknown
+        tally.refused = refused + bad
+        tally.control = control + (replies and not bad and not rows)
+        tally.unknown = unknown + (not replies and not bad and not rows)
+        tally.more += more - (not bad)
+
+    def _text(self, subs: dict[int, Subscription], data: bytes) -> None:
+        """One message that is not simply what was expected."""
+        out = self._out
+        out.sid = out.seq = 0
+        out.stale = False
         try:
-            return self._decoder.odd(data)
+            message: Any = self._decoder.odd(data)
         except WireError as error:
             self._refuse(data, str(error))
-            return None
+            self._books.miss(out.connection)
+            return
+        out.sid, out.seq = message.sid, message.seq
+        sub = self._sequences.judge(subs, subs.get(message.sid), message)
+        try:
+            self._handlers[type(message)](sub, message)
+        except WireError as error:
+            if isinstance(message, m.Unknown):
+                self._refused(data, message, str(error))
+            else:
+                self._again(sub, data)
+
+    def _again(self, sub: Subscription, data: bytes) -> None:
+        """What was decoded, but no row could be made of: read field by field."""
+        message: Any = self._decoder.again(data)
+        try:
+            self._handlers[type(message)](sub, message)
+        except WireError as error:
+            self._refused(data, message, str(error))
 
     def _refuse(self, data: bytes, why: str) -> None:
-        """Counts the frame. Said at most once a second of received time."""
-        out = self._out
+        """Counts the frame."""
         self._state.tally.refused += 1
-        if out.ts_recv - self._told_ns >= _SECOND_NS:
-            self._told_ns = out.ts_recv
-            out.warn(f"Refused frame {out.frame}: {why[:200]}: {data[:200]!r}")
+        self._out.seldom("refused", f"Refused frame {self._out.frame}: {why[:200]}: {data[:200]!r}")
 
-    def _missed(self, message: Any) -> None:
-        """A refused frame of a book channel: the book that it belongs to is lost, all of its sid's if it names none."""
+    def _refused(self, data: bytes, message: Any, why: str) -> None:
+        """A frame of a book is missing: the book that it belongs to is lost, all of its sid's if it names none."""
+        self._refuse(data, why)
         if isinstance(message, m.DeltaFrame | m.SnapshotFrame):
-            self._books.lose_one(message.msg.market_ticker)
+            self._books.lose_one(message.msg.market_ticker, "unreadable")
         elif isinstance(message, m.Unfit) and message.type in ("orderbook_delta", "orderbook_snapshot"):
             if message.market:
-                self._books.lose_one(message.market)
+                self._books.lose_one(message.market, "unreadable")
             else:
-                for ticker in self._books.concerned(self._out.connection, message.sid):
-                    self._books.lose_one(ticker)
+                self._books.miss(self._out.connection, message.sid)
 
     def _precisions(self) -> None:
         values = self._values

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, structs
 
 from kalshi_trio.protocol.census import UNUSED
 
@@ -103,6 +103,8 @@ class _Frame(Struct, tag_field="type", forbid_unknown_fields=True, kw_only=True)
     sid: Sid = 0
     seq: Seq = 0
     id: int = 0
+    sending_ts_ms: Raw = UNUSED
+    """When the exchange queued the message (since 2026-10); no row has it."""
 
 
 class DeltaFrame(_Frame, tag="orderbook_delta", gc=False):
@@ -131,6 +133,18 @@ class TickerFrame(_Frame, tag="ticker", gc=False):
 
 class LifecycleFrame(_Frame, tag="market_lifecycle_v2", gc=False):
     """`market_lifecycle_v2`."""
+
+    msg: Raw
+
+
+class MultivariateFrame(_Frame, tag="multivariate_market_lifecycle", gc=False):
+    """`multivariate_market_lifecycle`: of combos, on a channel of their own."""
+
+    msg: Raw
+
+
+class MetadataFrame(_Frame, tag="metadata_updated", gc=False):
+    """`metadata_updated`, where it is a type and not an event of `market_lifecycle_v2`."""
 
     msg: Raw
 
@@ -180,6 +194,12 @@ class Unknown(Struct, gc=False):
     seq: int
 
 
+class OtherLifecycle(Unknown, gc=False):
+    """A frame of a type that we do not know, whose name says that it is about the lives of markets or events."""
+
+    msg: Raw
+
+
 class Unfit(Unknown, gc=False):
     """A frame of a known type that is not as it should be; `market` is empty where it names none."""
 
@@ -187,15 +207,22 @@ class Unfit(Unknown, gc=False):
     why: str
 
 
-Lifecycle = LifecycleFrame | EventLifecycleFrame | EventFeeFrame
+Lifecycle = LifecycleFrame | MultivariateFrame | MetadataFrame | EventLifecycleFrame | EventFeeFrame
 Control = SubscribedFrame | OkFrame | UnsubscribedFrame | ErrorFrame
 Frame = DeltaFrame | SnapshotFrame | TradeFrame | TickerFrame | Lifecycle | Control
 
+LIFECYCLE = (LifecycleFrame, MultivariateFrame, MetadataFrame, EventLifecycleFrame, EventFeeFrame)
 TYPES: dict[str, type[Struct]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        *(DeltaFrame, SnapshotFrame, TradeFrame, TickerFrame, LifecycleFrame, EventLifecycleFrame, EventFeeFrame),
+        *(DeltaFrame, SnapshotFrame, TradeFrame, TickerFrame, *LIFECYCLE),
         *(SubscribedFrame, OkFrame, UnsubscribedFrame, ErrorFrame),
     )
 }
 """Wire name of each type we know → its frame."""
+
+
+def inner(kind: type[Struct]) -> type[Struct] | None:
+    """The structure of a frame's `msg`, unless it is left raw."""
+    found = next(field.type for field in structs.fields(kind) if field.name == "msg")
+    return found if isinstance(found, type) and issubclass(found, Struct) else None

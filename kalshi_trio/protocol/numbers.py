@@ -8,6 +8,7 @@ no digit of a price or count is lost, and counted for the census; what is finer 
 from __future__ import annotations
 
 import datetime
+import re
 
 from kalshi_trio.errors import WireError
 
@@ -35,6 +36,35 @@ def scaled(text: str, places: int) -> int:
     return sign * int((whole or "0") + digits.ljust(places, "0"))
 
 
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+"""A decimal, with an exponent or without; longer exponents belong to no number that a table holds."""
+
+
+def exact(text: str, places: int) -> int:
+    """As `scaled`, of a number that may have an exponent (`4.6e-1`), as JSON allows it."""
+    if not (len(text) < 40 and _NUMBER.fullmatch(text)):
+        raise WireError(f"{text[:40]!r} is not a decimal number")
+    mantissa, _, exponent = text.lower().partition("e")
+    if not exponent:
+        return scaled(mantissa, places)
+    whole, _, fraction = mantissa.removeprefix("-").partition(".")
+    digits, point = whole + fraction, len(whole) + int(exponent)
+    digits = "0" * -point + digits + "0" * (point - len(digits))
+    point = max(point, 0)
+    return scaled(f"{'-' * mantissa.startswith('-')}{digits[:point] or '0'}.{digits[point:]}", places)
+
+
+def price_text(price_e4: int) -> str:
+    """`0.9800`, as Kalshi writes it."""
+    return f"{price_e4 // 10_000}.{price_e4 % 10_000:04}"
+
+
+def count_text(count_e2: int) -> str:
+    """`-0.37`, as Kalshi writes it."""
+    sign, count = ("-", -count_e2) if count_e2 < 0 else ("", count_e2)
+    return f"{sign}{count // 100}.{count % 100:02}"
+
+
 class Decimals(dict[str, int]):
     """Texts → integers of 1/10 ** `places`, each worked out once; at most 20,000 are remembered.
 
@@ -50,10 +80,14 @@ class Decimals(dict[str, int]):
         self._least = least
         self._limit = limit
 
-    def __missing__(self, text: str) -> int:
-        value = scaled(text, self._places)
+    def within(self, value: int, text: str) -> int:
+        """The value, or WireError if no row may have it."""
         if not self._least <= value < self._limit:
             raise WireError(f"{text[:40]!r} is no {self.what}")
+        return value
+
+    def __missing__(self, text: str) -> int:
+        value = self.within(scaled(text, self._places), text)
         decimals = len(text.partition(".")[2])
         if decimals != self._places:
             self.odd[decimals] = self.odd.get(decimals, 0) + 1

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
+from msgspec import Raw
 
 from kalshi_trio.errors import WireError
+from kalshi_trio.protocol.book import ONE_DOLLAR_E4
+from kalshi_trio.protocol.census import UNUSED
 from kalshi_trio.protocol.columns import ROW
-from kalshi_trio.protocol.messages import Lifecycle, Ticker, Trade
-from kalshi_trio.protocol.names import ticker_of
+from kalshi_trio.protocol.messages import Ticker, Trade
+from kalshi_trio.protocol.names import fit, ticker_of
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.output import Output
+from kalshi_trio.protocol.second import Object, object_of, value_of
 from kalshi_trio.protocol.values import Values
 
 _TRADE = ROW["trades"].pack
@@ -27,11 +28,15 @@ class Others:
         self._values = values
 
     def trade(self, msg: Trade) -> None:
-        """A row of `trades`."""
+        """A row of `trades`; a price that is not given follows from the other side's."""
         out, values = self._out, self._values
         yes = values.price(msg.yes_price_dollars, msg.yes_price)
         no = values.price(msg.no_price_dollars, msg.no_price)
         count = values.count(msg.count_fp, msg.count)
+        if yes == NULL:
+            yes = _other(no)
+        elif no == NULL:
+            no = _other(yes)
         if NULL in (yes, no, count):
             raise WireError("a trade without price or count")
         packed = out.packed
@@ -66,26 +71,28 @@ class Others:
             *(NULL if n is None else n for n in (msg.dollar_volume, msg.dollar_open_interest)),
         )
 
-    def lifecycle(self, message: Lifecycle) -> None:
+    def lifecycle(self, kind: str, msg: Raw) -> None:
         """A row of `lifecycle`: all markets', not only the chosen."""
-        out = self._out
-        payload = bytes(message.msg).decode()
+        out, fields = self._out, object_of(msg)
         try:
-            fields = msgspec.json.decode(payload)
-        except (msgspec.DecodeError, RecursionError) as error:
+            payload = bytes(msg).decode()
+        except UnicodeDecodeError as error:
             raise WireError(str(error)) from error
-        if not isinstance(fields, dict):
-            raise WireError("a lifecycle message that is no object")
         text = out.packed.text
         out.packed.rows["lifecycle"] += _LIFECYCLE(
             *(out.frame, NULL, out.sid, out.seq),
-            text(str(message.__struct_config__.tag)),
+            text(kind),
             *(text(_name(fields, name)) for name in ("event_type", "market_ticker", "event_ticker")),
             text(payload),
         )
 
 
-def _name(fields: dict[str, Any], name: str) -> str | None:
+def _other(price_e4: int) -> int:
+    """What the other side is worth; NULL where that is no price."""
+    return ONE_DOLLAR_E4 - price_e4 if 0 <= price_e4 <= ONE_DOLLAR_E4 else NULL
+
+
+def _name(fields: Object, name: str) -> str | None:
     """A type or a ticker, None where there is none."""
-    value = fields.get(name)
-    return ticker_of(value) if isinstance(value, str) and value else None
+    value = value_of(fields.get(name, UNUSED))
+    return value if isinstance(value, str) and fit(value) else None

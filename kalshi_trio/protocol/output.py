@@ -8,6 +8,7 @@ from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.signals import INFO, WARNING, Notice, Signal
 from kalshi_trio.protocol.state import Gap, Market
 
+_MINUTE_NS = 60_000_000_000
 _TOP = ROW["top_of_book"].pack
 _GAP = ROW["gaps"].pack
 
@@ -26,6 +27,8 @@ class Output:
         self.seq = 0
         self.stale = False
         """The frame's sequence number came before: it is stored, and changes no book."""
+        self._said: dict[str, int] = {}
+        self._unsaid: dict[str, int] = {}
         self._top_of = self._top_rows = 0
         self._gaps = (0, 0)
 
@@ -36,6 +39,16 @@ class Output:
     def warn(self, text: str) -> None:
         """A line about something that went wrong and was dealt with."""
         self.notices.append(Notice(WARNING, text))
+
+    def seldom(self, kind: str, text: str) -> None:
+        """As `warn`, at most once a minute of received time for each `kind`; the next line counts those left out."""
+        said = self._said.get(kind)
+        if said is not None and abs(self.ts_recv - said) < _MINUTE_NS:
+            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+            return
+        left_out = self._unsaid.pop(kind, 0)
+        self._said[kind] = self.ts_recv
+        self.warn(f"{text} (and {left_out} like it before)" if left_out else text)
 
     def top(self, market: Market, best: tuple[int, int, int, int]) -> None:
         """A row of `top_of_book`: the best bids as in `Book.best`, as they stood when the market's instant ended."""

@@ -16,10 +16,12 @@ OWN_IDS = 1_000_001
 
 _CHANNELS = {
     **dict.fromkeys(("orderbook_snapshot", "orderbook_delta"), BOOK_CHANNEL),
-    **{name: name for name in ("trade", "ticker", "market_lifecycle_v2")},
-    **dict.fromkeys(("event_lifecycle", "event_fee_update"), "market_lifecycle_v2"),
+    **{name: name for name in ("trade", "ticker", "market_lifecycle_v2", "multivariate_market_lifecycle")},
+    "event_fee_update": "market_lifecycle_v2",
 }
-"""Type of message → its channel; replies and unknown messages do not tell."""
+"""Type of message → its channel; replies and unknown messages do not tell, nor those that come on two channels."""
+_NUMBERED = frozenset((BOOK_CHANNEL, "orderbook_snapshot", "trade"))
+"""Types of message that take a number, whether or not they say which."""
 
 
 class Sequences:
@@ -35,28 +37,44 @@ class Sequences:
         """Opens the hole that this frame shows, if any; says in `out.stale` whether its number came before.
 
         The answer to our own get_snapshot is never stale and shows no hole: no capture has told whether its number
-        continues the run, so the run goes on as if it had none, unless it is simply the next.
+        continues the run, so the run goes on as if it had none, unless it is simply the next. Two frames that follow each
+        other with numbers k and k + 1, lower than the last, are a run that began again: the second is its next. A frame
+        that should have a number and has none takes the next one, or none: nobody can tell.
         """
+        name = frame.type if isinstance(frame, Unknown) else str(frame.__struct_config__.tag)
+        channel = _CHANNELS.get(name, "")
+        if not frame.sid and channel:
+            sub = self._only(subs, channel) or sub
         if sub is None:
             sub = subs[frame.sid] = Subscription(self._out.connection, frame.sid)
-        if not sub.channel:
-            name = frame.type if isinstance(frame, Unknown) else str(frame.__struct_config__.tag)
-            sub.channel = _CHANNELS.get(name, "")
+        sub.channel = sub.channel or channel
         expected, got = sub.seq + 1, frame.seq
-        if not got or not frame.sid:
-            return sub
-        if got == expected or sub.seq == LOST:
-            sub.seq = got
-        elif not (isinstance(frame, SnapshotFrame) and frame.id >= OWN_IDS):
+        own = isinstance(frame, SnapshotFrame) and frame.id >= OWN_IDS
+        if not got or not sub.sid:
+            sub.loose += sub.seq > 0 and name in _NUMBERED and not own
+        elif expected <= got <= expected + sub.loose or sub.seq == LOST:
+            sub.seq, sub.loose = got, 0
+        elif got == sub.back + 1 and sub.back and sub.back_at == sub.seq:
+            sub.seq, sub.back, sub.loose = got, 0, 0
+        elif not own:
             self._out.stale = got < expected
-            sub.seq = max(sub.seq, got)
+            sub.back, sub.back_at = (got, max(sub.seq, got)) if got < expected else (0, 0)
+            sub.seq, sub.loose = max(sub.seq, got), 0
             self._hole(sub, expected, got)
         return sub
+
+    @staticmethod
+    def _only(subs: dict[int, Subscription], channel: str) -> Subscription | None:
+        """The connection's subscription of this channel, for a frame that does not say its sid: there is one a channel."""
+        found = [sub for sub in subs.values() if sub.sid and sub.channel == channel]
+        return found[0] if len(found) == 1 else None
 
     def _hole(self, sub: Subscription, expected: int, got: int) -> None:
         cause = "joined_late" if expected == 1 else "sequence"
         said = "Joined late" if expected == 1 else "Sequence gap"
-        self._out.warn(f"{said} on {sub.channel or 'a channel'} (sid={sub.sid}): expected {expected}, got {got}")
+        self._out.seldom(
+            cause, f"{said} on {sub.channel or 'a channel'} (sid={sub.sid}): expected {expected}, got {got}"
+        )
         if sub.channel == BOOK_CHANNEL:
             markets = self._books.concerned(sub.connection, sub.sid)
             self._books.lose(markets, cause, sub.connection, sub.sid, (expected, got))

@@ -42,6 +42,8 @@ class BooksLost(NamedTuple):
     sid: int
     markets: tuple[str, ...]
     cause: str
+    turned: bool = False
+    """Crossed since its snapshot, and would not be if the NO side's prices were those of YES."""
 
 
 class BookWhole(NamedTuple):
@@ -53,7 +55,7 @@ class BookWhole(NamedTuple):
 
 
 class SubscriptionLost(NamedTuple):
-    """A terminal error (codes 10 and 25): subscribe to this channel again."""
+    """A terminal error (codes 10 and 25), or an end that nobody asked for (code 0): subscribe to this channel again."""
 
     connection: int
     sid: int

@@ -22,6 +22,7 @@ class Market:
     `cover` is what its coverage is since `since` (empty: nothing yet), with the gap's `cause`; `spans` came before. `proved`:
     when its book was last known to be right, by a snapshot or by an audit that agreed. `closed`: by a closing snapshot (1),
     by its determination (2).
+    `doubted`: that was so from its snapshot on; `turned`: and would not be if the NO side's prices were those of YES.
     """
 
     ticker: str
@@ -47,6 +48,8 @@ class Market:
     lost: int = 0
     negative: int = 0
     crossed: int = 0
+    doubted: bool = False
+    turned: bool = False
 
 
 LOST = -2
@@ -57,7 +60,8 @@ LOST = -2
 class Subscription:
     """One sid of one connection. `pending` are the markets touched since `instant_us`.
 
-    `seq` is the last number seen, LOST where the journal lost it.
+    `seq` is the last number seen, LOST where the journal lost it. `loose`: frames since then that take a number and did
+    not say which. `back`: the lower number that came last while the run stood at `back_at`.
     `key` tells it from all others of the session.
     """
 
@@ -68,6 +72,9 @@ class Subscription:
     instant_us: int = 0
     pending: list[str] = field(default_factory=list)
     key: int = 0
+    loose: int = 0
+    back: int = 0
+    back_at: int = 0
 
     def __post_init__(self) -> None:
         self.key = self.connection << 32 | self.sid
@@ -88,7 +95,10 @@ class Gap:
 
 @dataclass(slots=True)
 class Tally:
-    """Data frames by what became of them; `others` counts the readable frames that are neither delta nor snapshot."""
+    """Data frames by what became of them; `others` counts the readable messages that are neither delta nor snapshot.
+
+    `more`: readable messages beyond the one as which their frame counts, of frames that were several.
+    """
 
     received: int = 0
     control: int = 0
@@ -97,15 +107,21 @@ class Tally:
     snapshots: int = 0
     deltas: int = 0
     others: dict[str, int] = field(default_factory=dict)
+    more: int = 0
+
+    @property
+    def messages(self) -> int:
+        """All that could be read."""
+        return self.deltas + self.snapshots + sum(self.others.values())
 
     @property
     def decoded(self) -> int:
         """Frames of which rows were made, counted by themselves: the tally would balance by definition otherwise."""
-        return self.deltas + self.snapshots + sum(self.others.values()) - self.control - self.unknown
+        return self.messages - self.control - self.unknown - self.more
 
     @property
     def by_type(self) -> dict[str, int]:
-        """Every frame that could be read, by its type."""
+        """Every message that could be read, by its type."""
         books = {"orderbook_delta": self.deltas, "orderbook_snapshot": self.snapshots}
         return {name: n for name, n in sorted((books | self.others).items()) if n}
 
@@ -115,7 +131,7 @@ class State:
     """The builder between two records. `holed`: the journal has lost the records before the next one.
 
     `begun`: its first record was read, which says what is `wanted`. `latest_ns`: the latest time of receipt so far; a
-    clock may be set back.
+    clock may be set back. `turned`: connections of which no book is believed.
     `watches`: audits under way; `audits`: verdict → how many.
     """
 
@@ -133,6 +149,7 @@ class State:
     ended: bool = False
     subscriptions: dict[int, dict[int, Subscription]] = field(default_factory=dict)
     was_open: list[int] = field(default_factory=list)
+    turned: list[int] = field(default_factory=list)
     markets: dict[str, Market] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     gaps_opened: int = 0

@@ -15,7 +15,17 @@ from kalshi_trio.protocol.awaited import Awaited
 from kalshi_trio.protocol.channel import Channel
 from kalshi_trio.protocol.commands import FIRST_ID, get_snapshot
 from kalshi_trio.protocol.links import Command, HangUp, Order
-from kalshi_trio.protocol.signals import ERROR, INFO, WARNING, BookWhole, Notice, Replied, Signal, SubscriptionLost
+from kalshi_trio.protocol.signals import (
+    ERROR,
+    INFO,
+    WARNING,
+    BooksLost,
+    BookWhole,
+    Notice,
+    Replied,
+    Signal,
+    SubscriptionLost,
+)
 
 BOOKS = "orderbook_delta"
 CHOSEN = (BOOKS, "trade", "ticker")
@@ -24,12 +34,17 @@ CHUNK = 200
 """Markets a command: 200 on one subscription were seen to work, no limit is published."""
 REPLY_SECONDS = 10.0
 TRIES = 3
+SAY_SECONDS = 60.0
 
 _GONE = frozenset((7, 10, 25))
 _BUSY = frozenset((18, 27))
 _TOO_MANY = 26
 _BAD_MARKET = frozenset((11, 14, 16))
 _SHOWN = 20
+_TURNED = (
+    "Most books of this connection are crossed as soon as their snapshots come: their NO side looks like YES prices "
+    "(use_yes_price). They are asked for no more on this connection; frames go on into the journal"
+)
 
 
 class Asked(NamedTuple):
@@ -45,6 +60,7 @@ class Subscriptions:
 
     def __init__(self, markets: Sequence[str], *, chunk: int = CHUNK) -> None:
         self.markets = tuple(dict.fromkeys(markets))
+        self._wanted = frozenset(markets)
         self.connection = 0
         """The open connection, 0 while there is none."""
         self._chunk = chunk
@@ -58,7 +74,11 @@ class Subscriptions:
         self._pause_until = 0.0
         self._pauses = 0
         self._hang_up = ""
+        self._seen: dict[str, bool] = {}
+        """Markets of this connection of which a book came or was lost → whether it looked turned, the last time."""
+        self._turned = False
         self._notices: list[Notice] = []
+        self._said_at: dict[str, float] = {}
 
     def up(self, connection: int) -> None:
         """A connection is open: everything is to be asked for."""
@@ -74,6 +94,8 @@ class Subscriptions:
         self._pause_until, self._hang_up = 0.0, ""
         self._asked.clear()
         self._awaited.clear()
+        self._seen.clear()
+        self._turned = False
 
     def told(self) -> list[Notice]:
         """Lines for the log since the last time."""
@@ -87,14 +109,37 @@ class Subscriptions:
         if isinstance(signal, Replied):
             self._replied(signal, now)
         elif isinstance(signal, BookWhole):
-            if self._awaited.came(signal.market):
+            if signal.market in self._wanted:
+                self._seen[signal.market] = False
+            if self._awaited.came(signal.market, now):
                 self._say(INFO, f"The book of {signal.market} has come")
         elif isinstance(signal, SubscriptionLost):
             for channel in self._channels:
                 if channel.name == signal.channel or (signal.sid and channel.sid == signal.sid):
                     self._died(channel, signal.code, now)
         elif self._books.open:
-            self._awaited.lose(signal.markets, now)
+            self._lost(signal, now)
+
+    def _lost(self, signal: BooksLost, now: float) -> None:
+        """Asks again, unless it is plain that no answer will help."""
+        markets = [market for market in signal.markets if market in self._wanted]
+        self._seen.update(dict.fromkeys(markets, signal.turned))
+        if self._turned:
+            return
+        self._awaited.lose(markets, now)
+        stubborn = self._awaited.stubborn(markets)
+        if not stubborn:
+            return
+        if 2 * sum(self._seen.values()) > len(self._seen):
+            self._turned = True
+            self._awaited.clear()
+            self._seldom(ERROR, "turned", f"{_TURNED}: {_shown(self._turned_markets())}", now)
+        else:
+            text = f"Books are lost again after each snapshot, asking ever more seldom: {_shown(stubborn)}"
+            self._seldom(ERROR, "stubborn", text, now)
+
+    def _turned_markets(self) -> list[str]:
+        return sorted(market for market, turned in self._seen.items() if turned)
 
     def _replied(self, reply: Replied, now: float) -> None:
         asked = self._asked.get(reply.id)
@@ -154,8 +199,14 @@ class Subscriptions:
             return  # the error comes as a reply and as a fact
         if channel is self._books:
             self._awaited.clear()
-        channel.died(now)
-        self._say(WARNING, f"The subscription to {channel.name} is dead (error {code}): subscribing again")
+        times = channel.died(now)
+        why = f"error {code}" if code else "ended unasked"
+        if times > TRIES:
+            text = f"The subscription to {channel.name} dies again and again ({why}): subscribing ever more seldom"
+            self._seldom(ERROR, f"dies {channel.name}", text, now)
+        else:
+            text = f"The subscription to {channel.name} is dead ({why}): subscribing again"
+            self._seldom(WARNING, f"dead {channel.name}", text, now)
 
     def _pause(self, now: float) -> None:
         self._pause_until = now + min(2.0**self._pauses, 30.0)
@@ -199,7 +250,7 @@ class Subscriptions:
         self._last_id = self._under_way = self._last_id + 1
         text, markets = channel.ask(self._last_id)
         self._asked[self._last_id] = Asked(channel, markets, now + REPLY_SECONDS)
-        if channel is self._books:
+        if channel is self._books and not self._turned:
             self._awaited.expect(markets, now)
         return Command(self.connection, self._last_id, text)
 
@@ -219,6 +270,12 @@ class Subscriptions:
         self._last_id += 1
         self._asked[self._last_id] = Asked(None, tuple(due), now + REPLY_SECONDS)
         return Command(self.connection, self._last_id, get_snapshot(self._last_id, self._books.sid, due))
+
+    def _seldom(self, level: int, kind: str, text: str, now: float) -> None:
+        """As `_say`, at most once a minute for each `kind`."""
+        if now - self._said_at.get(kind, float("-inf")) >= SAY_SECONDS:
+            self._said_at[kind] = now
+            self._say(level, text)
 
     def _say(self, level: int, text: str) -> None:
         self._notices.append(Notice(level, text))

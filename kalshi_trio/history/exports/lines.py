@@ -77,13 +77,14 @@ class Lines:
 
     def _frame(self, records: Records, data: bytes) -> None:
         try:
-            peek = self._look(data)
-        except (ValueError, RecursionError):
-            peek = None
-        if peek is not None and peek.type in PRIVATE:
+            peeks = self._look(data)
+        except ValueError:
+            peeks = []
+        if any(peek.type in PRIVATE for peek in peeks):
             self._private += 1
             return
-        if self._markets and peek is not None and peek.market and peek.market not in self._markets:
+        named = {peek.market for peek in peeks if peek.market}
+        if self._markets and named and not named & self._markets:
             self._others += 1
             return
         if any(name in data for name in _OWN):
@@ -101,7 +102,7 @@ class Lines:
                 return
             self._out.write(text + b"\n")
         else:
-            fits = peek is not None and b"\n" not in text and b"\r" not in text and _is_utf8(text)
+            fits = len(peeks) == 1 and b"\n" not in text and b"\r" not in text and _is_utf8(text)
             self._out.write(self._stamp(records) + (_whole(data, text) if fits else _base64(data)))
         self.written += 1
 

@@ -7,7 +7,7 @@ length fits.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -112,12 +112,13 @@ class Survey:
         """A frame that is its owner's alone."""
         self.left_out += 1
 
-    def frame(self, market: str, *, timed: bool) -> None:
+    def frame(self, markets: Sequence[str], *, timed: bool) -> None:
         """A frame that is taken."""
         self.frames += 1
         self.timeless += not timed
-        if market:
-            self.markets.setdefault(market)
+        for market in markets:
+            if market:
+                self.markets.setdefault(market)
 
     def began(self, about: dict[str, object]) -> None:
         """A session's own export begins: it says what it wanted."""

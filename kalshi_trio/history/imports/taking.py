@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -10,6 +11,7 @@ from msgspec import Struct
 
 from kalshi_trio.errors import WireError
 from kalshi_trio.foreign import Line
+from kalshi_trio.protocol.heads import Head, heads, number_of, text_of
 from kalshi_trio.protocol.numbers import TIME_LIMIT_US, Times
 
 PRIVATE = frozenset(
@@ -33,6 +35,8 @@ class Peek(NamedTuple):
     market: str = ""
     ns: int = 0
     """The exchange's time."""
+    text: bytes = b""
+    """The message alone, of a frame that is several."""
 
 
 class _Msg(Struct, gc=False):
@@ -48,26 +52,31 @@ class _Frame(Struct, gc=False):
     msg: _Msg = msgspec.field(default_factory=_Msg)
 
 
-class _Type(Struct, gc=False):
-    type: str
-
-
 class Look:
     """Peeks into frames."""
 
     def __init__(self) -> None:
         self._frame = msgspec.json.Decoder(_Frame).decode
-        self._type = msgspec.json.Decoder(_Type).decode
         self._times = Times()
 
-    def __call__(self, data: bytes) -> Peek:
-        """What the frame says of itself. Raises ValueError, RecursionError for what is no object with a type."""
+    def __call__(self, data: bytes) -> list[Peek]:
+        """What each message of the frame says of itself. ValueError if none of them is an object with a type."""
         try:
             frame = self._frame(data)
-        except msgspec.ValidationError:
-            return Peek(self._type(data).type)
+        except (msgspec.DecodeError, RecursionError) as error:
+            found = [self._peek(head) for head in heads(data)]
+            if not any(peek.type for peek in found):
+                raise ValueError(f"{error}") from error
+            return found
         msg = frame.msg
-        return Peek(frame.type, frame.sid, frame.seq, msg.market_ticker, self._ns(msg.ts, msg.ts_ms))
+        return [Peek(frame.type, frame.sid, frame.seq, msg.market_ticker, self._ns(msg.ts, msg.ts_ms))]
+
+    def _peek(self, head: Head) -> Peek:
+        """Of a message that is not as usual."""
+        msg = head.object("msg")
+        ts = text_of(msg, "ts") or number_of(msg, "ts", TIME_LIMIT_US) or None
+        ns = self._ns(ts, number_of(msg, "ts_ms", TIME_LIMIT_US) or None)
+        return Peek(head.type, head.sid, head.seq, text_of(msg, "market_ticker"), ns, head.text)
 
     def _ns(self, ts: str | int | None, ts_ms: int | None) -> int:
         """The finest time that a message has; 0 for one that cannot be."""
@@ -107,8 +116,8 @@ class Watch(Protocol):
     def private(self) -> None:
         """A frame that is its owner's alone."""
 
-    def frame(self, market: str, *, timed: bool) -> None:
-        """A frame that is taken; `market` is empty where it is of none."""
+    def frame(self, markets: Sequence[str], *, timed: bool) -> None:
+        """A frame that is taken; of which markets its messages are, empty for one that does not say."""
 
     def began(self, about: dict[str, object]) -> None:
         """The lines that follow are a session's own export."""
@@ -147,23 +156,37 @@ class Taking:
         if line.event:
             return self._event(line)
         try:
-            peek = self._look(line.frame)
-        except (ValueError, RecursionError) as error:
+            peeks = self._look(line.frame)
+        except ValueError as error:
             if not line.raw:
                 self._watch.refuse(line.number, f"no websocket frame: {error}")
                 return None
-            peek = Peek("")
-        if peek.type in PRIVATE:
-            self._watch.private()
+            peeks = [Peek("")]
+        peeks, frame = self._without_private(peeks, line.frame)
+        if not peeks:
             return None
-        self._watch.frame(peek.market if peek.type in _MARKETS else "", timed=bool(line.recv_ns))
+        markets = [peek.market for peek in peeks if peek.type in _MARKETS]
+        self._watch.frame(markets, timed=bool(line.recv_ns))
         run = self._runs.get(line.connection)
-        if run is None or (peek.seq > 0 and not self._exact and _starts_over(run, peek)):
-            run = self._new_run(line.connection)
-        if peek.seq > 0:
-            run.sids[peek.sid] = max(peek.seq, run.sids.get(peek.sid, 0))
+        for peek in peeks:
+            if run is None or (peek.seq > 0 and not self._exact and _starts_over(run, peek)):
+                run = self._new_run(line.connection)
+            if peek.seq > 0:
+                run.sids[peek.sid] = max(peek.seq, run.sids.get(peek.sid, 0))
+        assert run is not None  # noqa: S101 -- there is a message
         known = line.recv_ns or line.stamp_ns
-        return Taken(run.number, known or peek.ns, line.frame, derived=not known)
+        ns = next((peek.ns for peek in peeks if peek.ns), 0)
+        return Taken(run.number, known or ns, frame, derived=not known)
+
+    def _without_private(self, peeks: list[Peek], frame: bytes) -> tuple[list[Peek], bytes]:
+        """Of a frame that is several messages those stay that are nobody's own; what cannot be read may be."""
+        private = sum(peek.type in PRIVATE for peek in peeks)
+        for _ in range(private):
+            self._watch.private()
+        if not private:
+            return peeks, frame
+        left = [peek for peek in peeks if peek.type and peek.type not in PRIVATE]
+        return left, b"\n".join(peek.text for peek in left)
 
     def _event(self, line: Line) -> Taken | None:
         ns = line.recv_ns or line.stamp_ns

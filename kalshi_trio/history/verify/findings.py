@@ -36,7 +36,7 @@ class Finding(Struct):
 
 
 class Run(Struct):
-    """The sequence numbers that were received on one sid of one connection."""
+    """The sequence numbers that were received on one sid of one connection, as ranges; a lower one is a run begun again."""
 
     connection: int
     sid: int
@@ -47,7 +47,8 @@ class Run(Struct):
     @property
     def missing(self) -> int:
         """Numbers that were left out, those before a late start included."""
-        return self.ranges[-1][1] - sum(last - first + 1 for first, last in self.ranges)
+        steps = zip([[0, 0], *self.ranges], self.ranges, strict=False)
+        return sum(max(after[0] - before[1] - 1, 0) for before, after in steps)
 
 
 class Hole(Struct):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from kalshi_trio.history.verify.findings import Lost, Run
 from kalshi_trio.protocol.gaps import TERMINAL
+from kalshi_trio.protocol.heads import heads, number_of
 from kalshi_trio.protocol.sequence import OWN_IDS
 
 _ENDS = ("unsubscribed", "error")
@@ -19,10 +20,6 @@ class _Peek(Struct):
     sid: int = 0
     seq: int = 0
     id: int = 0
-
-
-class _Error(Struct):
-    msg: dict[str, object] = msgspec.field(default_factory=dict)
 
 
 class Watch:
@@ -57,29 +54,33 @@ class Sequences:
         self._runs: dict[tuple[int, int], Run] = {}
         self._over: list[Run] = []
         self._watches: list[Watch] = []
+        self._back: dict[tuple[int, int], tuple[int, int]] = {}
+        """The lower number that came last on a sid, and where the run stood then."""
         self._decode = msgspec.json.Decoder(_Peek).decode
 
     def feed(self, connection: int, frames: Sequence[bytes]) -> None:
-        """The frames of one read. One that cannot be read has no number."""
-        runs = self._runs
+        """The frames of one read. What cannot be read has no number."""
         for frame in frames:
             try:
-                peek = self._decode(frame)
+                self._see(connection, self._decode(frame), frame)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-            seq = peek.seq
-            if seq and peek.sid:
-                key = (connection, peek.sid)
-                run = runs.get(key)
-                if run is not None and seq == run.ranges[-1][1] + 1:
-                    run.ranges[-1][1] = seq
-                    run.frames += 1
-                elif not (peek.type == "orderbook_snapshot" and peek.id >= OWN_IDS):
-                    self._odd(key, run, seq)
-                for watch in self._watches:
-                    watch.see(key, seq)
-            if peek.type in _ENDS:
-                self._ended(connection, peek, frame)
+                for head in heads(frame):
+                    self._see(connection, _Peek(head.type, head.sid, head.seq, head.id), head.text)
+
+    def _see(self, connection: int, peek: _Peek, text: bytes) -> None:
+        seq = peek.seq
+        if seq and peek.sid:
+            key = (connection, peek.sid)
+            run = self._runs.get(key)
+            if run is not None and seq == run.ranges[-1][1] + 1:
+                run.ranges[-1][1] = seq
+                run.frames += 1
+            elif not (peek.type == "orderbook_snapshot" and peek.id >= OWN_IDS):
+                self._odd(key, run, seq)
+            for watch in self._watches:
+                watch.see(key, seq)
+        if peek.type in _ENDS:
+            self._ended(connection, peek, text)
 
     def closed(self, connection: int) -> None:
         """The connection is over, and all its sids."""
@@ -104,14 +105,17 @@ class Sequences:
         last = run.ranges[-1][1]
         if seq > last:
             run.ranges.append([seq, seq])
+        elif self._back.get(key) == (seq - 1, last):
+            run.ranges.append([seq - 1, seq])
         else:
             run.repeated += 1
+            self._back[key] = (seq, last)
 
-    def _ended(self, connection: int, peek: _Peek, frame: bytes) -> None:
+    def _ended(self, connection: int, peek: _Peek, text: bytes) -> None:
         """A subscription that is no more: the sid may be given again, from 1."""
         if peek.type == "error":
-            said = msgspec.json.decode(frame, type=_Error).msg
-            if said.get("code") not in TERMINAL:
+            (head,) = heads(text)
+            if number_of(head.object("msg"), "code", 1_000) not in TERMINAL:
                 return
         run = self._runs.pop((connection, peek.sid), None)
         if run is not None:
