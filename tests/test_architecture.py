@@ -34,7 +34,7 @@ MAY: dict[str, set[str]] = {
     "tasks": {*BASE, "fold", "journal", "sinks", "transport", "observe", "row_window"},
     "session_readme": {*BASE, "journal"},
     "sealing": {*BASE, "journal", "session_readme"},
-    "settings": {"errors"},
+    "settings": {"errors", "protocol"},
     "pipeline": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "session"},
     "startup": {*BASE, "fold", "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},
     "feeding": {*BASE, "journal", "observe", "rest", "session", "settings", "tasks", "transport"},
