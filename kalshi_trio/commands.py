@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import click
 from rich.console import Console
 
 from kalshi_trio.demo import demo, signed
@@ -14,7 +15,7 @@ from kalshi_trio.recording import Recording, record, short
 from kalshi_trio.run import leave_at_once, run_trio, to_its_end
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.clickhouse import Embedded
-from kalshi_trio.transport.key import load_signer
+from kalshi_trio.transport.key import exposed, load_signer
 
 
 def run_record(settings: Settings) -> int:
@@ -23,6 +24,8 @@ def run_record(settings: Settings) -> int:
     if path is None:
         raise AssertionError("cli asks for the key first")
     signer = load_signer(settings.kalshi_api_key_id, path)
+    if warning := exposed(path):
+        click.echo(f"WARNING  | {warning}", err=True)
     sign = partial(signed, settings.ws_url, signer)
     recording = partial(record, settings, sign, signer=signer, console=Terminal())
     return _code(run_trio(partial(to_its_end, recording)))

@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import trio
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import serve_http_tcp
+from kalshi_trio.exchange.keys import make_key, private_pem
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.recording import Recording as Recorded
 from kalshi_trio.exchange.rest import ROOT, RestDesk
@@ -40,11 +39,8 @@ async def demo(
     settings: Settings, *, speed: float | None = 1.0, recording: Path | None = None, console: Terminal | None = None
 ) -> Recording:
     """Records a simulated exchange with a key of its own; `speed` None plays as fast as the recorder takes it."""
-    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    signer = Signer(KEY_ID, pem, "the demo's key")
+    private = make_key("ed25519")
+    signer = Signer(KEY_ID, private_pem(private), "the demo's key")
     if recording is not None:
         recorded = Recorded(read_lines(recording))
         markets = settings.markets or recorded.markets()
@@ -66,6 +62,6 @@ async def demo(
 
 def signed(url: str, signer: Signer, now_ms: int) -> Endpoint:
     """The address with headers signed now."""
-    path = Endpoint(url).resource
+    path = Endpoint(url).path
     headers = tuple((name.encode(), value.encode()) for name, value in signer.headers("GET", path, now_ms))
     return Endpoint(url, headers)

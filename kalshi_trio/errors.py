@@ -5,6 +5,7 @@ KalshiTrioError
 │   ├── UsageError            2   arguments that make no sense together
 │   ├── NotReachable         69   a server that does not answer
 │   ├── FolderNotWritable    73   a folder that cannot be written
+│   │   └── LocksUnsupported 73   a folder whose file system gives no locks
 │   ├── InUse                75   a data folder or port that somebody else holds
 │   ├── KeyRefused           77   the exchange refused the API key
 │   ├── Stopped             130   a command over recorded sessions that was stopped before its end
@@ -52,6 +53,10 @@ class FolderNotWritable(UserError):
     """A folder that cannot be created or written."""
 
     exit_code = 73
+
+
+class LocksUnsupported(FolderNotWritable):
+    """A folder whose file system gives no locks: two processes there could not notice each other."""
 
 
 class InUse(UserError):

@@ -6,14 +6,14 @@ half minute. When they can be written again, that and the number of missing line
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from kalshi_trio.errors import InUse, LocksUnsupported
+from kalshi_trio.file_lock import FileLock
 from kalshi_trio.log_lines import Line, file_name
 from kalshi_trio.log_rotation import Limits, RotatingFile
 
@@ -29,8 +29,8 @@ class LogFiles:
     """Writes lines to the files that are theirs; safe to call from several threads, and raises only when it is made.
 
     `modules` names the loggers that have a file of their own; it may grow meanwhile. Such files belong to the one
-    process that holds the folder's lock (`.lock`); any other writes only session files. Raises OSError where the folder
-    cannot be written at all.
+    process that holds the folder's lock (`.lock`); any other writes only session files, and so does every one where the
+    file system gives no locks, which is said. Raises OSError where the folder cannot be written at all.
     """
 
     def __init__(self, folder: Path, stamp: str, limits: Limits, modules: Collection[str], say: Say) -> None:
@@ -40,7 +40,7 @@ class LogFiles:
         self.session = RotatingFile(folder / f"SESSION_{name}.log", limits)
         self.events = RotatingFile(folder / f"EVENTS_{name}.log", limits._replace(backups=None))
         self._by_module: dict[str, RotatingFile] = {}
-        self._owner = _lock(folder)
+        self._owner = self._own()
         self._lock = threading.Lock()
         self._refused_at = 0.0
         self._retry_at = 0.0
@@ -77,8 +77,18 @@ class LogFiles:
     def release(self) -> None:
         """Gives up the folder's lock; a forked child calls it for its copy, which would outlive the parent."""
         if self._owner is not None:
-            os.close(self._owner)
+            self._owner.release()
             self._owner = None
+
+    def _own(self) -> FileLock | None:
+        """The folder's lock; None if another process has it, or nobody can."""
+        try:
+            return FileLock(self._folder / ".lock", "LOG_DIR")
+        except InUse:
+            return None
+        except LocksUnsupported as error:
+            self._say(logging.WARNING, f"No log files by module, only the session's: {error}")
+            return None
 
     def _module(self, logger: str) -> RotatingFile | None:
         if self._owner is None:
@@ -139,14 +149,3 @@ def _claim(folder: Path, stamp: str) -> str:
             number += 1
         else:
             return name
-
-
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock, None if another process has it (or the file system knows none)."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor

@@ -40,7 +40,7 @@ from kalshi_trio.settings import Settings, masked
 from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
 from kalshi_trio.tasks.writer import Sink
 from kalshi_trio.thread import Door
-from kalshi_trio.transport.endpoint import Endpoint
+from kalshi_trio.transport.endpoint import Endpoint, check_cleartext
 from kalshi_trio.workflow_logger import log_environment
 
 log = get_logger(__name__)
@@ -77,10 +77,15 @@ async def record(
     settings = settings.anchored()
     if not settings.markets:
         raise ConfigError("MARKETS is empty: name the markets to record, e.g. MARKETS=KXFED-26DEC-T3.75")
+    if not settings.allow_cleartext:
+        check_cleartext("KALSHI_WS_URL", settings.ws_url)
+        if settings.audit and signer is not None:
+            check_cleartext("KALSHI_REST_URL", settings.rest_url)
     rest = Rest(settings.rest_url, signer) if settings.audit else None
-    secret = settings.clickhouse_password.get_secret_value()
-    if secret:
-        register_secret(secret)
+    path = settings.kalshi_private_key_path or ""
+    for secret in (settings.clickhouse_password.get_secret_value(), settings.kalshi_api_key_id, str(path)):
+        if secret:
+            register_secret(secret)
     with ExitStack() as stack:
         lock = stack.enter_context(DataLock(settings.data_dir))
         name = new_name(settings.data_dir, time.time_ns())

@@ -105,6 +105,8 @@ class Rest:
             self._pauses = waits(self._random)
         else:
             self._failed()
+            if self._signer:  # what refuses a key may quote its id, and this is recorded
+                body = body.replace(self._signer.key_id.encode(), "…".encode())
         return Reply(response.status_code, body, sent_ns, self._wall_ns())
 
     def _failed(self) -> None:

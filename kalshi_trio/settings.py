@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,10 @@ from pydantic_settings import (
 )
 
 from kalshi_trio.errors import ConfigError
+from kalshi_trio.protocol.names import shown_id
 
 TOML = "kalshi_trio.toml"
+MASK = "********"
 HOSTS = {
     "prod": ("wss://external-api-ws.kalshi.com/trade-api/ws/v2", "https://external-api.kalshi.com/trade-api/v2"),
     "demo": (
@@ -56,7 +58,8 @@ class Settings(BaseSettings):
     kalshi_ws_url: str = Field("", description="websocket address, instead of KALSHI_ENV's")
     kalshi_rest_url: str = Field("", description="REST address, instead of KALSHI_ENV's")
     kalshi_api_key_id: str = Field("", description="id of your API key")
-    kalshi_private_key_path: Path | None = Field(None, description="file with its private key (PEM)")
+    kalshi_private_key_path: Path | None = Field(None, description="file with its private key (RSA or Ed25519, PEM)")
+    allow_cleartext: bool = Field(default=False, description="let ws:// and signed http:// leave this machine")
     transport: Literal["tap", "plain"] = Field("tap", description="frame tap, or plain trio-websocket")
     clickhouse: bool = Field(default=True, description="store rows in ClickHouse")
     clickhouse_url: str = Field("", description="ClickHouse server; empty: embedded, in DATA_DIR/clickhouse")
@@ -135,13 +138,22 @@ class Settings(BaseSettings):
         folders = {"data_dir": self.data_dir, "log_dir": self.log_dir, "parquet_dir": self.parquet_folder}
         return self.model_copy(update={name: folder.absolute() for name, folder in folders.items()})
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return self.shown().items()
+
     def shown(self) -> dict[str, Any]:
-        """All settings as plain values, secrets masked: for people, manifests and rows."""
-        return {name: _shown(getattr(self, name)) for name in type(self).model_fields}
+        """All settings as plain values, secrets masked, of the key no more than the id's end: for manifests and rows."""
+        shown = {name: _shown(getattr(self, name)) for name in type(self).model_fields}
+        if self.kalshi_api_key_id:
+            shown["kalshi_api_key_id"] = shown_id(self.kalshi_api_key_id)
+        if self.kalshi_private_key_path is not None:
+            shown["kalshi_private_key_path"] = MASK
+        return shown
 
     def in_force(self) -> dict[str, Any]:
-        """As `shown`, with what stands in for an address or a folder that was not given."""
+        """As `shown`, with the key's path, and with what stands in for an address or a folder that was not given."""
         stand_ins = {
+            "kalshi_private_key_path": self.kalshi_private_key_path,
             "kalshi_ws_url": self.ws_url,
             "kalshi_rest_url": self.rest_url,
             "parquet_dir": self.parquet_folder,
@@ -201,7 +213,7 @@ def _said(error: ValidationError, origin: Mapping[str, str]) -> str:
     lines = []
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else "?"
-        value = "…" if "password" in name else f"{masked(str(problem.get('input')))[:80]!r}"
+        value = "…" if "password" in name or "key" in name else f"{masked(str(problem.get('input')))[:80]!r}"
         wrong = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{name.upper()} (from {origin.get(name, 'default')}) is {value}: {wrong}")
     return "; ".join(lines)
@@ -209,7 +221,7 @@ def _said(error: ValidationError, origin: Mapping[str, str]) -> str:
 
 def _shown(value: object) -> Any:
     if isinstance(value, SecretStr):
-        return "********" if value.get_secret_value() else ""
+        return MASK if value.get_secret_value() else ""
     if isinstance(value, Path):
         return os.fspath(value)
     if isinstance(value, tuple):
@@ -222,7 +234,7 @@ def masked(url: str) -> str:
 
     A password with `/`, `#` or `?` in it, or no scheme before it, is what somebody wonders about who has settings shown.
     """
-    return _LOGIN.sub(r"\1:********@", url)
+    return _LOGIN.sub(rf"\1:{MASK}@", url)
 
 
 _LOGIN = re.compile(r"\A([A-Za-z][\w+.-]*://[^:/]*|[^:/]*(?=:(?!//))):.+@", re.DOTALL)

@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench_feeder import tickers
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from rich.console import Console
 from rich.table import Table
+
+from kalshi_trio.exchange.__main__ import write_key
+from kalshi_trio.exchange.keys import make_key
 
 ROOT = Path(__file__).resolve().parent.parent
 FEEDER = str(ROOT / "scripts" / "bench_feeder.py")
@@ -148,9 +149,7 @@ def recorder(feeder: Feeder, options: argparse.Namespace, *python: str) -> Run:
 
 def _environment(folder: Path) -> dict[str, str]:
     """A key of its own, and none of the user's settings."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    kinds = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(key.private_bytes(*kinds))
+    write_key(make_key(), folder)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     ours = {"PYTHONPATH": str(ROOT), "KALSHI_API_KEY_ID": "bench", "KALSHI_PRIVATE_KEY_PATH": str(folder / "key.pem")}
     return kept | ours

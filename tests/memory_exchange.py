@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 import trio
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from trio.testing import memory_stream_pair
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
-from kalshi_trio.exchange.keys import make_key, private_pem
+from kalshi_trio.exchange.keys import KINDS, KeyKind, make_key, private_pem
 from kalshi_trio.exchange.rules import Rules
 from kalshi_trio.exchange.server import PATH, Exchange
 from kalshi_trio.exchange.shows import FloorShow
-from kalshi_trio.protocol.auth import Signer
+from kalshi_trio.protocol.auth import PrivateKey, Signer
 from kalshi_trio.transport.endpoint import Endpoint
 
 KEY_ID = "test-key"
@@ -38,10 +39,16 @@ def virtual_ms() -> int:
     return virtual_us() // 1000
 
 
+def key() -> PrivateKey:
+    """One key a test, of either kind: its name decides, so that about half of all tests sign with each."""
+    name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+    return _key(KINDS[crc32(name.encode()) % len(KINDS)])
+
+
 @cache
-def key() -> RSAPrivateKey:
-    """One key a test run: making it takes 0.1 s."""
-    return make_key()
+def _key(kind: KeyKind) -> PrivateKey:
+    """Making one takes up to 0.1 s."""
+    return make_key(kind)
 
 
 def gate() -> Gate:

@@ -14,13 +14,14 @@ ROOT = Path(__file__).parent.parent / "kalshi_trio"
 FILES = sorted(ROOT.rglob("*.py"))
 
 LOGGING = {"logging_config", "workflow_logger", *(path.stem for path in ROOT.glob("log_*.py"))}
-BASE = {"errors", "own_hash", "protocol", "thread", *LOGGING}
+BASE = {"errors", "file_lock", "own_hash", "protocol", "thread", *LOGGING}
 MAY: dict[str, set[str]] = {
     "errors": set(),
+    "file_lock": {"errors"},
     "own_hash": set(),
     "protocol": {"errors"},
     "thread": set(),
-    **{name: {"errors", *LOGGING} for name in LOGGING},
+    **{name: {"errors", "file_lock", *LOGGING} for name in LOGGING},
     "journal": {*BASE, "observe"},
     "sinks": BASE,
     "transport": BASE,
@@ -33,7 +34,7 @@ MAY: dict[str, set[str]] = {
     "tasks": {*BASE, "fold", "journal", "sinks", "transport", "observe", "row_window"},
     "session_readme": {*BASE, "journal"},
     "sealing": {*BASE, "journal", "session_readme"},
-    "settings": {"errors"},
+    "settings": {"errors", "protocol"},
     "pipeline": {*BASE, "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "session"},
     "startup": {*BASE, "fold", "journal", "sinks", "tasks", "observe", "row_window", "rebuild", "sealing", "settings"},
     "feeding": {*BASE, "journal", "observe", "rest", "session", "settings", "tasks", "transport"},
@@ -90,6 +91,10 @@ def test_a_file_says_what_it_is_and_is_one_idea_long(path: Path) -> None:
 
 def test_threads_for_calls_have_one_door() -> None:
     assert [path.name for path in FILES if "to_thread" in path.read_text()] == ["thread.py"]
+
+
+def test_file_locks_have_one_door() -> None:
+    assert [path.name for path in FILES if "fcntl" in path.read_text()] == ["file_lock.py"]
 
 
 def test_the_tree_of_errors_is_drawn_as_it_is() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from memory_exchange import gate, signer
 
+from kalshi_trio.demo import signed
 from kalshi_trio.errors import ConfigError
-from kalshi_trio.transport.endpoint import Endpoint
+from kalshi_trio.transport.endpoint import Endpoint, check_cleartext
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,59 @@ def test_nothing_secret_is_shown() -> None:
 def test_a_url_of_no_websocket_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="KALSHI_WS_URL"):
         _ = Endpoint(url).parts
+
+
+def test_what_the_peer_quotes_of_our_headers_is_masked() -> None:
+    headers = ((b"KALSHI-ACCESS-KEY", b"a952bcbe-ec3b"), (b"KALSHI-ACCESS-SIGNATURE", b"c2lnbmF0dXJl"), (b"x", b"1"))
+    endpoint = Endpoint("wss://host/", headers)
+
+    assert endpoint.masked("1001: no key a952bcbe-ec3b (c2lnbmF0dXJl)") == "1001: no key … (…)"
+
+
+def test_a_query_of_the_address_is_asked_for_and_not_signed() -> None:
+    endpoint = signed("ws://127.0.0.1:1/trade-api/ws/v2?a=b", signer(), 1_790_000_000_123)
+
+    assert endpoint.resource == "/trade-api/ws/v2?a=b"
+    headers = {name.decode(): value.decode() for name, value in endpoint.headers}
+    assert gate().judge(headers, endpoint.resource, 1_790_000_000_123) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
+        "https://10.0.0.1/trade-api/v2",
+        "ws://localhost:1/",
+        "http://LOCALHOST/trade-api/v2",
+        "ws://127.0.0.1:8765/trade-api/ws/v2",
+        "ws://127.8.9.10/",
+        "ws://[::1]:9000/x",
+        "ws://[::ffff:127.0.0.1]/",
+    ],
+)
+def test_tls_and_this_machine_may_be_sent_signatures(url: str) -> None:
+    check_cleartext("KALSHI_WS_URL", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ws://external-api-ws.kalshi.com/trade-api/ws/v2",
+        "WS://exchange.test/",
+        "http://external-api.kalshi.com/trade-api/v2",
+        "ws://10.0.0.1/",
+        "ws://[fe80::1]/",
+        "ws://[::ffff:10.0.0.1]/",
+        "ws://0.0.0.0/",
+        "ws://127.0.0.1.evil.test/",
+        "ws://127.0.0.1@evil.test/",
+        "ws://localhost.evil.test/",
+        "ws://my.localhost/",
+    ],
+)
+def test_cleartext_to_another_machine_is_refused_and_what_allows_it_named(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^KALSHI_WS_URL .*ALLOW_CLEARTEXT=1") as error:
+        check_cleartext("KALSHI_WS_URL", url)
+
+    assert ("wss://" in str(error.value)) == url.lower().startswith("ws:")
+    assert len(str(error.value).splitlines()) == 1

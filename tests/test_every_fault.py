@@ -14,12 +14,12 @@ import trio
 import trio.testing
 from fed import plain
 from feed_help import Scene
-from memory_exchange import MemoryExchange, gate, sign, virtual_ms, virtual_us
+from memory_exchange import START_US, MemoryExchange, gate, sign, virtual_ms, virtual_us
 from trio.testing import MockClock
 
 from kalshi_trio.exchange.faults import NAMES, Faults, Name
 from kalshi_trio.exchange.floor import GeneratedFloor
-from kalshi_trio.exchange.server import Exchange
+from kalshi_trio.exchange.server import Exchange, Outage
 from kalshi_trio.exchange.shows import FloorShow
 from kalshi_trio.protocol.builder import Builder
 from kalshi_trio.protocol.signals import Signal
@@ -130,6 +130,29 @@ def concerned(gaps: list[dict[str, Any]], event: str) -> dict[int, set[str]]:
 def _coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exchange need not look at its clock 200 times a second."""
     monkeypatch.setattr("kalshi_trio.exchange.shows.TICK", 0.05)
+
+
+async def test_a_key_that_is_refused_for_half_a_minute_ends_no_recording_and_the_gap_is_recorded(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = World(nursery, Faults({}))
+    world.exchange.outage = Outage(seconds=30.0, after=10.0)
+    await trio.sleep(25)
+    assert world.scene.stats.key_refused_ns // 10**9 == START_US // 10**6 + 11
+    assert world.books() == {}
+    await trio.sleep(45)
+    await trio.testing.wait_all_tasks_blocked()
+    world.look()
+
+    assert world.scene.stats.key_refused_ns == 0
+    assert world.exchange.connections == 2
+    assert len(world.exchange.handshakes) == 7  # at 0, 11, 12, 14, 18, 26 and 42 s
+    gaps = world.gaps()
+    assert {row["cause"] for row in gaps} == {"reconnect"}
+    assert concerned(gaps, "opened") == concerned(gaps, "healed")
+    assert set().union(*concerned(gaps, "opened").values()) == set(MARKETS)
+    assert world.books() == {ticker: market.book.sides for ticker, market in world.floor.markets.items()}
+    nursery.cancel_scope.cancel(reason="the test is done")
 
 
 @pytest.mark.parametrize("name", NAMES)

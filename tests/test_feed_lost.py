@@ -9,7 +9,7 @@ import pytest
 import trio
 from feed_help import Scene, says, says_and_hangs_up, says_and_is_cut
 from trio.testing import MockClock
-from wire_help import Peer, accept, frame, refuse
+from wire_help import URL, Peer, accept, close, frame, refuse
 
 from kalshi_trio.errors import KeyRefused
 from kalshi_trio.protocol.links import Command, HangUp
@@ -85,6 +85,65 @@ async def test_a_refused_key_ends_the_feed(autojump_clock: MockClock) -> None:
 
     assert group.group_contains(KeyRefused, match="authentication_error")
     assert [event["event"] for event in scene.journal.events()] == ["opening", "closed"]
+
+
+async def test_a_key_that_was_good_once_is_tried_again_and_again_when_it_is_refused(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Refused for half an hour, with something else in between: a line a change, and one every ten minutes."""
+    denied = refuse(401, b'{"error":{"code":"authentication_error"}}')
+    refusals = dict.fromkeys(range(2, 40), denied) | {5: refuse(503)}
+    scene = Scene(nursery, (says_and_hangs_up, *[says()] * 38, says("back")), refusals=refusals)
+    scene.start()
+    await trio.sleep(30)
+
+    assert scene.stats.key_refused_ns > 0
+    await trio.sleep(2_000)
+
+    times = scene.server.dialled
+    waits = [round(later - earlier) for earlier, later in pairwise(times)]
+    assert waits[1:4] == [1, 2, 4]
+    assert set(waits[12:]) == {60}
+    assert scene.stats.key_refused_ns == 0
+    assert scene.stats.state == "connected"
+    assert scene.journal.of("frame") == [b"of 1", b"back"]
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    about = [line for line in warned if "key" in line]
+    assert len(about) == 1 + 3 + 1
+    assert "since the key was good before: The exchange refused the API key (401 " in about[0]
+    assert about[-1].startswith("The exchange takes the key again, after 1925s")
+    assert len(scene.journal.events("closed")) == 39
+    await scene.finish()
+
+
+async def test_a_key_is_refused_for_good_when_it_never_was_good_whatever_came_before(autojump_clock: MockClock) -> None:
+    denied = refuse(401, b'{"error":{"code":"authentication_error"}}')
+    expired = refuse(401, b'{"error":{"code":"header_timestamp_expired"}}')
+    with pytest.raises(ExceptionGroup) as group:  # noqa: PT012 -- a nursery is what raises groups
+        async with trio.open_nursery() as nursery:
+            scene = Scene(nursery, (says(),), refusals={1: refuse(503), 2: expired, 3: denied})
+            scene.start()
+
+    assert group.group_contains(KeyRefused, match="authentication_error")
+    assert len(scene.server.dialled) == 3
+
+
+async def test_a_close_that_quotes_the_key_leaves_no_trace_of_it(
+    nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    key_id = "a952bcbe-ec3b-4b5b-b8f9-11dae589608c"
+
+    async def tells(peer: Peer) -> None:
+        await peer.raw(close(1008, b"y" * 80 + b" " + key_id.encode()))
+
+    scene = Scene(nursery, (tells,))
+    scene.feed.sign = lambda _: Endpoint(URL, ((b"KALSHI-ACCESS-KEY", key_id.encode()),))
+    scene.start()
+    await trio.sleep(5)
+    await scene.finish()
+
+    assert scene.journal.events("closed")[0]["reason"].endswith("yyy …")
+    assert key_id[:8] not in str(scene.journal.records) + caplog.text + scene.stats.last_error
 
 
 async def test_a_refused_time_stamp_is_signed_again(nursery: trio.Nursery, autojump_clock: MockClock) -> None:

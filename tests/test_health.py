@@ -59,6 +59,19 @@ def test_each_trouble_is_named() -> None:
     assert wrong(refused) == ["Parquet is behind: frame 100 of 5000, nothing stored for 400s"]
 
 
+def test_a_key_that_is_refused_is_said_with_since_when() -> None:
+    stats = well()
+    stats.feed.state, stats.feed.last_error = "waiting", "The exchange refused the API key (401)"
+    stats.feed.key_refused_ns = 1_795_543_200 * SECOND
+    status = status_of(stats, NOW, NOW)
+
+    assert status["feed"]["key_refused_since"] == "2026-11-24T18:00:00Z"
+    assert judge(status, NOW, Bounds()) == [
+        "the exchange refuses the key since 2026-11-24T18:00:00Z, not connected: The exchange refused the API key (401)"
+    ]
+    assert status_of(well(), NOW, NOW)["feed"]["key_refused_since"] is None
+
+
 def test_a_recorder_that_says_nothing_any_more_hangs_or_is_dead() -> None:
     assert wrong(well(), later=30) == ["the recorder has not said how it is for 30s: it hangs, or was killed"]
 

@@ -17,11 +17,11 @@ from kalshi_trio.transport.opening import CONNECT_SECONDS, Opener
 from kalshi_trio.transport.seam import Transport
 
 
-async def fails(transport: Transport, server: Server) -> BaseException:
+async def fails(transport: Transport, server: Server, *headers: tuple[bytes, bytes]) -> BaseException:
     """What comes of trying to connect."""
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(Opener(server.dial, transport).hold, Endpoint(URL))
+            await nursery.start(Opener(server.dial, transport).hold, Endpoint(URL, headers))
     except* (FeedLost, KeyRefused) as group:
         error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
@@ -47,6 +47,22 @@ async def test_a_refused_handshake_means_what_its_status_says(
 
     assert isinstance(error, kind)
     assert wait == getattr(error, "wait", 0)
+
+
+@both
+async def test_a_refusal_that_quotes_the_key_is_shown_on_one_line_without_it(
+    transport: Transport, nursery: trio.Nursery
+) -> None:
+    key_id = b"a952bcbe-ec3b-4b5b-b8f9-11dae589608c"
+    body = b"x" * 180 + b"no key " + key_id + b"\n\x1b[31m" + b"y" * 5000
+    server = Server(nursery, refusals={1: refuse(401, body)})
+
+    error = await fails(transport, server, (b"KALSHI-ACCESS-KEY", key_id))
+
+    assert isinstance(error, KeyRefused)
+    assert "xno key … [31my" in str(error)
+    assert str(error).isprintable()
+    assert len(str(error)) < 400
 
 
 @both

@@ -62,6 +62,14 @@ async def test_the_path_without_host_and_query_is_signed() -> None:
     assert verify(key().public_key(), headers[SIGNATURE], "GET", f"/trade-api/v2{PATH}", headers[STAMP])
 
 
+async def test_a_refusal_that_quotes_the_key_is_kept_without_it() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(401, content=f'{{"error":"no key {KEY_ID}"}}')
+
+    async with client(answer, signer=signer()) as asked:
+        assert (await asked.get(PATH)).body == '{"error":"no key …"}'.encode()
+
+
 async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(302, headers={"Location": "https://elsewhere.test/"})

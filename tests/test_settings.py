@@ -115,6 +115,24 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert masked("https://me:sesame@example.org:8443/x") == "https://me:********@example.org:8443/x"
 
 
+def test_of_the_key_no_more_than_the_end_of_its_id_is_shown_and_its_path_by_config_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KALSHI_API_KEY_ID", "a952bcbe-ec3b-4b5b-b8f9-11dae589608c")
+    monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", "/my/keys/mine.pem")
+    settings, _ = load({})
+    shown = json.loads(CliRunner().invoke(cli, ["config", "--json"]).output)
+
+    assert shown["kalshi_api_key_id"] == {"value": "…608c", "from": "environment"}
+    assert shown["kalshi_private_key_path"] == {"value": "/my/keys/mine.pem", "from": "environment"}
+    assert settings.shown()["kalshi_api_key_id"] == "…608c"
+    for text in (json.dumps(settings.shown()), repr(settings), str(settings), str(settings.anchored())):
+        assert "a952" not in text
+        assert "mine" not in text
+        assert "…608c" in text or "\\u2026608c" in text
+    assert load({"kalshi_api_key_id": "short"})[0].shown()["kalshi_api_key_id"] == "…"
+
+
 @pytest.mark.parametrize("user", ["me", "", "me@example.org"])
 @pytest.mark.parametrize("scheme", ["https://", ""])
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import tempfile
 import time
@@ -12,30 +13,39 @@ from typing import Any
 
 import click
 import trio
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kalshi_trio.errors import UserError, first_of
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import serve_http_tcp
-from kalshi_trio.exchange.keys import make_key, private_pem
+from kalshi_trio.exchange.keys import KINDS, KeyKind, make_key, private_pem
 from kalshi_trio.exchange.lies import Lies
 from kalshi_trio.exchange.player import Player
 from kalshi_trio.exchange.prebuilt import PrebuiltShow, prebuild
 from kalshi_trio.exchange.recording import Recording
 from kalshi_trio.exchange.rest import ROOT, RestDesk
-from kalshi_trio.exchange.server import Exchange, Show, serve_tcp
+from kalshi_trio.exchange.server import Exchange, Outage, Show, serve_tcp
 from kalshi_trio.exchange.shows import FloorShow
 from kalshi_trio.foreign import read_lines
+from kalshi_trio.protocol.auth import PrivateKey
 
 KEY_ID = "simulated-key"
 MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
+
+
+def _outage(_context: click.Context, _option: click.Parameter, value: str | None) -> Outage | None:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)@(\d+(?:\.\d+)?)", value or "0@0")
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not like 30@10: for 30 seconds, from the 10th on")
+    return Outage(float(found[1]), float(found[2])) if value else None
 
 
 @click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", help="address to listen on")
 @click.option("--port", default=8765, help="port to listen on; 0 takes a free one")
 @click.option("--rest-port", default=0, help="port for REST; 0 takes a free one")
+@click.option("--key", type=click.Choice(KINDS), default="rsa", help="the kind of the key that it makes for you")
+@click.option("--refuse-for", metavar="SECONDS@AFTER", callback=_outage, help="refuse the key after it was good once")
 @click.option("--lie", type=click.IntRange(1), help="every so many books that REST shows are wrong in one level")
 @click.option("--markets", default=MARKETS, help="generated markets, comma-separated")
 @click.option("--seed", default=1, help="the same seed makes the same markets")
@@ -44,14 +54,16 @@ MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
 @click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="play this file instead")
 @click.option("--prebuilt", is_flag=True, help="frames made beforehand, sent as fast as they are taken")
 @click.option("--frames", default=100_000, help="how many frames to prebuild")
-def main(host: str, port: int, rest_port: int, lie: int | None, **options: Any) -> None:
+def main(host: str, port: int, rest_port: int, **options: Any) -> None:
     """Serve a simulated Kalshi on loopback; needs no key of yours, prints what to set instead."""
     tickers = [ticker.strip() for ticker in options["markets"].split(",") if ticker.strip()]
     if not tickers:
         raise click.UsageError("--markets is empty: name at least one market")
     try:
         show = chosen_show(tickers, **options)
-        trio.run(serve, show, host, (port, rest_port), ",".join(tickers), Lies(lie) if lie else None)
+        lies = Lies(options["lie"]) if options["lie"] else None
+        serving = partial(serve, kind=options["key"], lies=lies, outage=options["refuse_for"])
+        trio.run(serving, show, host, (port, rest_port), ",".join(tickers))
     except* UserError as group:
         error = first_of(group)
         click.echo(str(error), err=True)
@@ -78,16 +90,25 @@ def chosen_show(
     return FloorShow(GeneratedFloor(tickers, seed, rate), pace)
 
 
-async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, lies: Lies | None = None) -> None:
+async def serve(
+    show: Show,
+    host: str,
+    ports: tuple[int, int],
+    markets: str,
+    *,
+    kind: KeyKind,
+    lies: Lies | None = None,
+    outage: Outage | None = None,
+) -> None:
     """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends.
 
     `ports`: the websocket's and REST's.
     """
-    key = make_key()
+    key = make_key(kind)
     with tempfile.TemporaryDirectory(prefix="simulated-exchange-") as folder:
         path = write_key(key, Path(folder))
         gate = Gate({KEY_ID: key.public_key()})
-        exchange, desk = Exchange(show, gate), RestDesk(show, gate, lies)
+        exchange, desk = Exchange(show, gate, outage=outage), RestDesk(show, gate, lies)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(partial(serve_tcp, exchange, host, ports[0]))
@@ -100,7 +121,7 @@ async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, lie
                 nursery.cancel_scope.cancel(reason="a signal")
 
 
-def write_key(key: RSAPrivateKey, folder: Path) -> Path:
+def write_key(key: PrivateKey, folder: Path) -> Path:
     """The private key's file, readable by its owner alone."""
     path = folder / "key.pem"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

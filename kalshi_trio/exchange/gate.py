@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
-from kalshi_trio.protocol.auth import KEY, SIGNATURE, STAMP, verify
+from kalshi_trio.protocol.auth import KEY, SIGNATURE, STAMP, PublicKey, verify
 
 TOLERANCE_MS = 10_000
 
@@ -24,10 +22,14 @@ TOO_MANY = Refusal(429, b'{"error":{"code":"too_many_requests"}}')
 """What too many or too quick connections get."""
 
 
+UNKNOWN_KEY = Refusal(401, b'{"error":{"code":"authentication_error","details":"NOT_FOUND"}}')
+"""What a key gets that nobody knows (any more)."""
+
+
 class Gate:
     """Knows the public keys by their ids."""
 
-    def __init__(self, keys: Mapping[str, RSAPublicKey]) -> None:
+    def __init__(self, keys: Mapping[str, PublicKey]) -> None:
         self._keys = dict(keys)
 
     def judge(self, headers: Mapping[str, str], path: str, now_ms: int) -> Refusal | None:
@@ -36,7 +38,7 @@ class Gate:
         if not (key_id and stamp and signature):
             return _refusal("signature_is_missing_from_headers")
         if key_id not in self._keys:
-            return _refusal("authentication_error", "NOT_FOUND")
+            return UNKNOWN_KEY
         if not stamp.isdigit() or abs(int(stamp) - now_ms) > TOLERANCE_MS:
             return _refusal("header_timestamp_expired")
         if not verify(self._keys[key_id], signature, "GET", path.partition("?")[0], stamp):

@@ -14,7 +14,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 
 from kalshi_trio.exchange.client import Client
 from kalshi_trio.exchange.faults import Faults
-from kalshi_trio.exchange.gate import Gate, Refusal
+from kalshi_trio.exchange.gate import UNKNOWN_KEY, Gate, Refusal
 from kalshi_trio.exchange.listening import listen
 from kalshi_trio.exchange.tally import Tally
 from kalshi_trio.exchange.wire import BulkStream
@@ -36,6 +36,16 @@ class Show(Protocol):
         """Serves one client; when it returns, the connection is closed with 1000."""
 
 
+class Outage(NamedTuple):
+    """For `seconds` no key is good any more: who is connected is cut off, handshakes are answered 401.
+
+    It begins `after` seconds behind the first handshake that was good.
+    """
+
+    seconds: float
+    after: float
+
+
 class Heard(NamedTuple):
     """A command, and on which connection it came."""
 
@@ -52,6 +62,7 @@ class Exchange:
     faults: Faults | None = None
     refusals: list[Refusal] = field(default_factory=list)
     """Answers for the next handshakes, whatever their signature."""
+    outage: Outage | None = None
     ping_every: float = PING_EVERY
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     connections: int = 0
@@ -59,6 +70,7 @@ class Exchange:
     commands: deque[Heard] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     handshakes: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Headers by upper-case name, refused handshakes included."""
+    _outage_at: float = float("inf")
 
     @property
     def sent(self) -> int:
@@ -95,6 +107,8 @@ class Exchange:
             return Refusal(*self.refusals.pop(0))
         if path.partition("?")[0] != PATH:
             return Refusal(404, b"404 page not found")
+        if self.outage and 0 <= trio.current_time() - self._outage_at < self.outage.seconds:
+            return UNKNOWN_KEY
         if self.gate is None:
             return None
         known = {name: headers.get(name, "") for name in (KEY, STAMP, SIGNATURE)}
@@ -103,6 +117,8 @@ class Exchange:
     async def _play(self, websocket: WebSocketConnection, bulk: BulkStream) -> None:
         self.connections += 1
         number = self.connections
+        if self.outage and number == 1:
+            self._outage_at = trio.current_time() + self.outage.after
         if self.faults:
             self.faults.new_connection()
         client = Client(
@@ -110,9 +126,15 @@ class Exchange:
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ping, websocket, client)
+            if trio.current_time() < self._outage_at < float("inf"):
+                nursery.start_soon(self._cut_off, client)
             await self.show.play(client)
             nursery.cancel_scope.cancel(reason="the show is over")
         await client.close()
+
+    async def _cut_off(self, client: Client) -> None:
+        await trio.sleep_until(self._outage_at)
+        await client.cut()
 
     async def _ping(self, websocket: WebSocketConnection, client: Client) -> None:
         while True:

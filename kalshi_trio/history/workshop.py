@@ -62,8 +62,8 @@ def looked_at(settings: Settings, console: Terminal) -> Iterator[int | None]:
             stack.enter_context(held(settings, console))
         except InUse:
             holder = holder_of(settings.data_dir)
-        except FolderNotWritable:
-            log.info("%s cannot be written; it is read as it stands", settings.data_dir)
+        except FolderNotWritable as error:
+            log.info("It is read as it stands, and held against nobody: %s", error)
         else:
             yield None
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
 import os
 import secrets
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from kalshi_trio.errors import FolderNotWritable, InUse, UsageError
+from kalshi_trio.file_lock import FileLock
 
 
 class Name(NamedTuple):
@@ -68,24 +68,25 @@ def holder_of(data: Path) -> int:
         return 0
 
 
+def refused(data: Path, error: OSError) -> FolderNotWritable:
+    """What is said where a data folder's disk refuses: full, read-only, not permitted."""
+    return FolderNotWritable(f"{data}: {error.strerror or error}. Make room there, or choose another DATA_DIR.")
+
+
 class DataLock:
     """Holds a data folder for one process. InUse names the one that has it; FolderNotWritable says why not."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._fd = -1
+        self._lock: FileLock | None = None
 
     def __enter__(self) -> Self:
-        path = self._data / "recorder.lock"
         try:
             self._data.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+            self._lock = FileLock(self._data / "recorder.lock", "DATA_DIR")
         except OSError as error:
-            raise FolderNotWritable(f"{self._data}: {error.strerror}. Choose another DATA_DIR.") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._fd)
+            raise refused(self._data, error) from error
+        except InUse as error:
             raise InUse(
                 f"{self._data} is in use by another recorder{self._holder()}. Stop it, or choose another DATA_DIR."
             ) from error
@@ -96,14 +97,20 @@ class DataLock:
         return f" (pid {pid})" if pid else ""
 
     def announce(self, about: dict[str, object]) -> None:
-        """Writes `recorder.json`: who records here."""
+        """Writes `recorder.json`: who records here. FolderNotWritable where that is refused."""
         temporary = self._data / "recorder.json.tmp"
-        temporary.write_text(json.dumps({"pid": os.getpid(), **about}))
-        temporary.replace(self._data / "recorder.json")
+        try:
+            temporary.write_text(json.dumps({"pid": os.getpid(), **about}))
+            temporary.replace(self._data / "recorder.json")
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise refused(self._data, error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with suppress(OSError):  # a disk that has become read-only: what it says of us is no lock
             (self._data / "recorder.json").unlink(missing_ok=True)
-        os.close(self._fd)
+        if self._lock is not None:
+            self._lock.release()

@@ -6,6 +6,7 @@ that answers says nothing of that.
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from collections.abc import Callable
@@ -52,6 +53,7 @@ def status_of(stats: Stats, wall_ns: int, mono_ns: int) -> dict[str, Any]:
             "last_pong": age(feed.last_pong_mono_ns),
             "reconnects": feed.reconnects,
             "error": feed.last_error,
+            "key_refused_since": _instant(feed.key_refused_ns),
         },
         "journal": {
             "last_frame": journal.last_frame,
@@ -73,6 +75,11 @@ def status_of(stats: Stats, wall_ns: int, mono_ns: int) -> dict[str, Any]:
     }
 
 
+def _instant(ns: int) -> str | None:
+    """RFC 3339, to the second; null for never."""
+    return f"{datetime.datetime.fromtimestamp(ns // 10**9, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}" if ns else None
+
+
 def judge(status: dict[str, Any], now_ns: int, bounds: Bounds) -> list[str]:
     """What is wrong, in words; empty if all is well."""
     silent = (now_ns - status["at_ns"]) / 1e9
@@ -86,6 +93,8 @@ def _feed(status: dict[str, Any], bounds: Bounds) -> list[str]:
     if feed["state"] != "connected":
         if status["running"] < bounds.connecting and not feed["error"]:
             return []
+        if feed.get("key_refused_since"):
+            return [f"the exchange refuses the key since {feed['key_refused_since']}, not connected: {feed['error']}"]
         return [f"not connected ({feed['state']}): {feed['error'] or 'the exchange does not answer'}"]
     signs = [age for age in (feed["last_frame"], feed["last_pong"]) if age is not None]
     if min(signs, default=0.0) > bounds.sign_of_life:

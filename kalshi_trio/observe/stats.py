@@ -33,6 +33,8 @@ class FeedStats:
     reconnects: int = 0
     stalls: int = 0
     last_error: str = ""
+    key_refused_ns: int = 0
+    """Wall clock since which the exchange refuses the key that it took before; 0 while it does not."""
 
 
 @dataclass(slots=True)

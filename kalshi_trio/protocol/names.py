@@ -1,4 +1,4 @@
-"""Names that strangers give: what may stand in a row, a log line and a file name."""
+"""Names that strangers give: what may stand in a row, a log line and a file name; and how our own key's id is shown."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from kalshi_trio.errors import WireError
 
 LIMIT = 200
 """The longest real ticker has 55 characters."""
+
+
+def shown_id(key_id: str) -> str:
+    """An API key's id as it may be shown: its last four characters, and of a short one nothing."""
+    return f"…{key_id[-4:] if len(key_id) >= 12 else ''}"
 
 
 def ticker_of(text: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -18,6 +17,7 @@ from clickhouse_connect.driver.httputil import check_env_proxy
 from urllib3 import PoolManager, ProxyManager
 
 from kalshi_trio.errors import ConfigError, FolderNotWritable, InUse, SinkRefused
+from kalshi_trio.file_lock import FileLock
 from kalshi_trio.sinks.interruptible import interruptible
 
 CONNECT_SECS = 5
@@ -58,7 +58,7 @@ class Embedded:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._client: Client | None = None
-        self._lock: TextIO | None = None
+        self._lock: FileLock | None = None
         self._pid = os.getpid()
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class Embedded:
             self._client.close()
             self._client = None
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
 
@@ -167,18 +167,13 @@ class Server:
             self._client = None
 
 
-def _hold(folder: Path) -> TextIO:
-    path = folder.with_name(f"{folder.name}.lock")
+def _hold(folder: Path) -> FileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a")
+        return FileLock(folder.with_name(f"{folder.name}.lock"), "DATA_DIR")
     except OSError as error:
         message = f"{folder}: {error.strerror}. Choose a data folder that this user may write (DATA_DIR)."
         raise FolderNotWritable(message) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
+    except InUse as error:
         message = f"{folder}: another process has this embedded ClickHouse open. Stop it or choose another data folder."
         raise InUse(message) from error
-    return lock

@@ -7,6 +7,7 @@ Each connection has a number of its own, from 1. The journal gets what was recei
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Protocol
 
 import trio
 
-from kalshi_trio.errors import FeedLost, first_of
+from kalshi_trio.errors import FeedLost, KeyRefused, first_of
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import FeedStats
 from kalshi_trio.protocol.links import Command, Down, Link, Order, Up
@@ -37,6 +38,10 @@ ROOM_SECONDS = 5.0
 STALLED_SECONDS = 0.1
 HEALTHY_SECONDS = 60.0
 """A connection that lived so long was no part of a storm: waits start small again."""
+REFUSED_MOST = 60.0
+"""The longest wait while the exchange refuses a key that it took before."""
+REMIND_SECONDS = 600.0
+"""How often that is said again."""
 
 
 class Frames(Protocol):
@@ -76,38 +81,60 @@ class Feed:
     _opened_at: float | None = None
     _gave_up: bool = False
     _open: Connection | None = None
+    _masked: Callable[[str], str] = str
+    _accepted: bool = False
+    """The exchange took the key once: a 401 is its mistake, or somebody's who can mend it meanwhile."""
+    _denied: bool = False
+    """The last try was answered 401."""
+    _denied_at: float = 0.0
+    _remind_at: float = 0.0
 
     async def run(self) -> None:
         """Until `stopping` is set and all that was received before is in the journal; then closes its channels.
 
-        Raises KeyRefused, in a group. What only a new connection can cure is cured by one.
+        Raises KeyRefused, in a group, if the key is refused before it was ever taken. What only a new connection can
+        cure is cured by one.
         """
         self.stats.url = Endpoint(self.url).shown
-        pauses = waits(self.random)
+        pauses, denials = waits(self.random), waits(self.random, most=REFUSED_MOST)
         with self.links, self.orders:
             while not self.stopping.is_set():
                 lost = await self._connection()
                 if lost is None:
                     continue
                 if self._opened_at is not None and trio.current_time() - self._opened_at >= HEALTHY_SECONDS:
-                    pauses = waits(self.random)
-                await self._pause(lost, next(pauses))
+                    pauses, denials = waits(self.random), waits(self.random, most=REFUSED_MOST)
+                await self._pause(lost, next(denials if self._denied else pauses))
         self.stats.state = "stopped"
 
     async def _pause(self, lost: FeedLost, pause: float) -> None:
         """Waits before the next try, and for room in the journal, unless it is to stop."""
         pause = max(pause, lost.wait)
-        log.warning("WebSocket connection closed, reconnecting in %.1fs: %s", pause, lost)
+        self._say(lost, pause)
         self.stats.state, self.stats.last_error = "waiting", str(lost)
         self.stats.reconnects += 1
         async with until(self.stopping, "stopping"):
             await trio.sleep(pause)
             await self.journal.room()
 
+    def _say(self, lost: FeedLost, pause: float) -> None:
+        if not self._denied:
+            log.warning("WebSocket connection closed, reconnecting in %.1fs: %s", pause, lost)
+            return
+        now = trio.current_time()
+        if not self.stats.key_refused_ns:
+            self.stats.key_refused_ns = self.clock.wall_ns()
+            self._denied_at = self._remind_at = now
+        loud = now >= self._remind_at
+        if loud:
+            self._remind_at = now + REMIND_SECONDS
+        level = logging.WARNING if loud else logging.DEBUG
+        log.log(level, "Trying again in %.1fs and on, since the key was good before: %s", pause, lost)
+
     async def _connection(self) -> FeedLost | None:
         """One connection, from its opening to its end; what ended it, None if that was our wish."""
         self._number += 1
-        self._opened_at, self._gave_up = None, False
+        self._opened_at, self._gave_up, self._denied = None, False, False
         self.stats.connection, self.stats.state = self._number, "connecting"
         log.info("Connecting to %s", self.stats.url)
         self._note("connection", {"event": "opening", "url": self.stats.url, "transport": self.transport})
@@ -119,6 +146,12 @@ class Feed:
                     nursery.cancel_scope.cancel(reason="the connection is over")
             except* FeedLost as group:
                 lost = first_of(group)
+            except* KeyRefused as group:
+                if not self._accepted:
+                    raise
+                self._denied, lost = True, FeedLost(str(first_of(group)))
+            if lost is not None:
+                lost = FeedLost(self._masked(str(lost)), cause=lost.cause, wait=lost.wait)
             end.append(lost)
         if self._opened_at is not None:
             await self.links.send(Down(self._number))
@@ -139,6 +172,7 @@ class Feed:
         connection: Connection | None = None
         async with until(self.stopping, "stopping"):
             endpoint = self.sign(self.clock.wall_ns() // 1_000_000)
+            self._masked = endpoint.masked
             opener = Opener(self.dial or dialer(self.transport), self.transport, self.clock)
             connection = await nursery.start(opener.hold, endpoint)
         if connection is None:
@@ -159,7 +193,10 @@ class Feed:
             self._open = None
 
     def _opened(self, connection: Connection) -> None:
-        self._opened_at = trio.current_time()
+        self._opened_at, self._accepted = trio.current_time(), True
+        if self.stats.key_refused_ns:
+            log.warning("The exchange takes the key again, after %.0fs", self._opened_at - self._denied_at)
+            self.stats.key_refused_ns = 0
         self.stats.state = "connected"
         self._ponged()
         self._note("connection", {"event": "open", "transport": self.transport, "date": connection.date})

@@ -117,4 +117,4 @@ def _why(error: Exception) -> str:
     reason = error.reason if isinstance(error, ConnectionClosed) else None
     if not isinstance(reason, CloseReason):
         return f"closed: {error}"
-    return f"closed with {reason.code} {reason.name}" + (f": {reason.reason[:100]}" if reason.reason else "")
+    return f"closed with {reason.code} {reason.name}" + (f": {reason.reason}" if reason.reason else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -9,6 +10,9 @@ from urllib.parse import SplitResult, urlsplit
 import trio
 
 from kalshi_trio.errors import ConfigError
+
+SHORTEST_SECRET = 4
+"""What is shorter is not masked: half of every text would go with it."""
 
 
 class Endpoint(NamedTuple):
@@ -64,10 +68,43 @@ class Endpoint(NamedTuple):
         """What is asked for: path and query."""
         return self.path + (f"?{self.parts.query}" if self.parts.query else "")
 
+    def masked(self, text: str) -> str:
+        """`text`, which the peer may have written, without what our headers hold: key id, time stamp, signature."""
+        for _, value in self.headers:
+            if len(value) >= SHORTEST_SECRET:
+                text = text.replace(value.decode("ascii"), "…")
+        return text
+
     @property
     def shown(self) -> str:
         """The URL as it may be recorded and logged: without user, password and query."""
         return f"{self.parts.scheme}://{self.host_header}{self.path}"
+
+
+def check_cleartext(setting: str, url: str) -> None:
+    """ConfigError where signed requests to this URL could be read, and repeated for some seconds, by others on the way.
+
+    TLS and addresses of this machine are safe; `setting` is where the URL comes from.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("ws", "http") and not _here(parts.hostname or ""):
+        raise ConfigError(
+            f"{setting} sends signed requests in cleartext to {parts.hostname}: use {_SECURE[parts.scheme]}://, or set "
+            "ALLOW_CLEARTEXT=1 if nobody can listen on the way"
+        )
+
+
+_SECURE = {"ws": "wss", "http": "https"}
+
+
+def _here(host: str) -> bool:
+    """Whether it is this machine, without asking anybody: a name other than `localhost` may mean anything."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 Dial = Callable[[Endpoint], Awaitable[trio.abc.Stream]]

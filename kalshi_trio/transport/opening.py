@@ -57,7 +57,7 @@ class Opener:
                 failed = group
             finally:
                 await trio.aclose_forcefully(stream)
-            await _tell(failed, connection)
+            await _tell(failed, connection, endpoint)
         raise FeedLost(f"{endpoint.shown} did not answer within {CONNECT_SECONDS:g}s")
 
     async def _dial(self, endpoint: Endpoint) -> trio.abc.Stream:
@@ -100,7 +100,9 @@ def _reason(error: BaseException) -> BaseException:
     return error
 
 
-async def _tell(failed: BaseExceptionGroup[Exception] | None, connection: Connection | None) -> None:
+async def _tell(
+    failed: BaseExceptionGroup[Exception] | None, connection: Connection | None, endpoint: Endpoint
+) -> None:
     """Raises what failed; where the connection was handed over already, `receive` raises it after all that had come."""
     if failed is None:
         return
@@ -108,7 +110,7 @@ async def _tell(failed: BaseExceptionGroup[Exception] | None, connection: Connec
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, ConnectionRejected):
-        lost: FeedLost | KeyRefused = refusal(error.status_code, error.body or b"")
+        lost: FeedLost | KeyRefused = refusal(error.status_code, error.body or b"", endpoint.masked)
     else:
         lost = error if isinstance(error, FeedLost) else FeedLost(f"trio-websocket failed: {error}")
     if connection is None:

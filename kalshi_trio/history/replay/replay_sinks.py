@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import trio
 
 from kalshi_trio.errors import FolderNotWritable, InUse, NotReachable, SinkRefused, SinkUnavailable, UsageError
+from kalshi_trio.file_lock import FileLock
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.stats import SinkStats
 from kalshi_trio.session import Session
@@ -57,24 +57,18 @@ def _made(store: Store, settings: Settings, flush_secs: float) -> Sink:
 def held_folders(specs: Sequence[str]) -> Iterator[None]:
     """The Parquet folders among them, for this replay alone: two that write the same session would double its rows.
 
-    Raises InUse, FolderNotWritable. The embedded ClickHouse has a lock of its own.
+    Raises InUse, FolderNotWritable, LocksUnsupported. The embedded ClickHouse has a lock of its own.
     """
-    locks = []
-    try:
+    with ExitStack() as locks:
         for folder in (Path(spec.partition("=")[2]) for spec in specs if spec.startswith("parquet=")):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                locks.append((folder / "_replay.lock").open("a"))
+                locks.enter_context(FileLock(folder / "_replay.lock", "--sink"))
             except OSError as error:
                 raise FolderNotWritable(f"{folder}: {error.strerror}. Choose another folder (--sink).") from error
-            try:
-                fcntl.flock(locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except InUse as error:
                 raise InUse(f"{folder}: another replay stores there. Stop it, or choose another folder.") from error
         yield
-    finally:
-        for lock in locks:
-            lock.close()
 
 
 @contextmanager
