@@ -25,7 +25,10 @@ from kalshi_trio.transport.endpoint import Endpoint
 
 @dataclass(slots=True)
 class Feeding:
-    """One session's. `state` is the builder's, read only; `stop` is called where a limit of the settings is reached."""
+    """One session's. `state` is the builder's, read only; `stop` is called where a limit of the settings is reached.
+
+    `full`: whether as many bytes wait for the journal's disk as may.
+    """
 
     session: Session
     settings: Settings
@@ -34,6 +37,7 @@ class Feeding:
     journal: Journal
     state: State
     stats: FeedStats
+    full: Callable[[], bool]
     stop: Callable[[str], None]
 
     async def run(self, signals: trio.MemoryReceiveChannel[Signal]) -> None:
@@ -50,6 +54,7 @@ class Feeding:
             links=links_in,
             orders=orders_out,
             stats=self.stats,
+            full=self.full,
             transport=settings.transport,
             frames=settings.frames,
         )

@@ -104,13 +104,26 @@ class LogFiles:
             return
         try:
             for file, text in parts:
-                if file is not None and text:
-                    file.write(text)
+                if file is not None and text and file.write(text):
+                    self._relock()
         except OSError as error:
             self._refuse(error, count)
         else:
             if self._refused_at:
                 self._resume()
+
+    def _relock(self) -> None:
+        """A file was gone; where the folder's lock went with it, ours would keep nobody out any more."""
+        if self._owner is None:
+            return
+        held = os.fstat(self._owner)
+        try:
+            same = os.path.samestat(held, (self._folder / ".lock").stat())
+        except FileNotFoundError:
+            same = False
+        if not same:
+            self.release()
+            self._owner = _lock(self._folder)
 
     def _refuse(self, error: OSError, count: int) -> None:
         now = time.monotonic()

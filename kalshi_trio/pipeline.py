@@ -25,6 +25,7 @@ from kalshi_trio.journal.writer import Journal
 from kalshi_trio.logging_config import get_logger, open_session_log
 from kalshi_trio.observe.delta_log import DeltaLog
 from kalshi_trio.observe.lateness import Lateness
+from kalshi_trio.observe.standstill import Standstill
 from kalshi_trio.observe.stats import SinkStats, Stats
 from kalshi_trio.protocol.builder import Builder, Made, SegmentEnd
 from kalshi_trio.protocol.records import Records
@@ -169,9 +170,12 @@ class Pipeline:
                         log.warning("Segment %s stays as it was written: %s", file.file, error)
 
     async def _watch(self) -> None:
-        """Once a second: what people look at."""
+        """Once a second: what people look at, and whether a second was one."""
+        standstill = Standstill()
         while True:
-            await trio.sleep(1)
+            due = trio.current_time() + 1
+            await trio.sleep_until(due)
+            standstill.look(trio.current_time() - due, trio.current_time())
             look(self.builder, self.stats.builder, SHOWN_MARKETS)
             self.stats.lateness_ms = self.lateness.summary()
             if opened := open_session_log():

@@ -114,6 +114,7 @@ class _Run:
             segment_records=settings.journal_segment_records,
             segment_seconds=settings.journal_segment_minutes * 60,
         )
+        self._full = lambda: stats.journal.held_bytes >= limits.held_bytes
         self._journal = Journal(name.folder, name.session, __version__, limits=limits, stats=stats.journal)
         self._builder = Builder(name.session)
         self._lateness = Lateness()
@@ -222,7 +223,7 @@ class _Run:
 
     async def _feed(self, session: Session, signals: trio.MemoryReceiveChannel[Signal]) -> None:
         stop = partial(self._stop_by_limit, session)
-        parts = (self._journal, self._builder.state, self._recording.stats.feed, stop)
+        parts = (self._journal, self._builder.state, self._recording.stats.feed, self._full, stop)
         try:
             await Feeding(session, self._settings, self._sign, self._rest, *parts).run(signals)
         except* KeyRefused as group:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import trio
@@ -17,6 +16,13 @@ from kalshi_trio.protocol.records import Kind, Records
 from kalshi_trio.tasks.feed import Feed
 from kalshi_trio.transport.endpoint import Endpoint
 from kalshi_trio.transport.seam import Clock, Transport
+
+WALL_NS = 1_790_000_000_000_000_000
+"""What a virtual clock's 0 means to the wall clock."""
+
+
+def wall_ns() -> int:
+    return WALL_NS + round(trio.current_time() * 1e9)
 
 
 class MemoryJournal:
@@ -84,7 +90,6 @@ class Scene:
         self.signed: list[int] = []
         links_in, self.links = trio.open_memory_channel[Link](16)
         self.orders, orders_out = trio.open_memory_channel[Order](16)
-        wall = count(1_790_000_000_000_000_000)
         self.feed = Feed(
             sign=self._sign,
             url=URL,
@@ -94,10 +99,11 @@ class Scene:
             links=links_in,
             orders=orders_out,
             stats=self.stats,
+            full=lambda: self.journal.full,
             transport=self.transport,
             frames=self.frames,
             dial=self.server.dial,
-            clock=Clock(lambda: next(wall), lambda: round(trio.current_time() * 1e9)),
+            clock=Clock(wall_ns, lambda: round(trio.current_time() * 1e9)),
             random=lambda: 1.0,
         )
 

@@ -15,7 +15,7 @@ import click
 import trio
 
 from kalshi_trio.errors import UserError, first_of
-from kalshi_trio.exchange.floor import GeneratedFloor
+from kalshi_trio.exchange.floor import MOODS, STEADY, GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import serve_http_tcp
 from kalshi_trio.exchange.keys import KINDS, KeyKind, make_key, private_pem
@@ -50,6 +50,7 @@ def _outage(_context: click.Context, _option: click.Parameter, value: str | None
 @click.option("--markets", default=MARKETS, help="generated markets, comma-separated")
 @click.option("--seed", default=1, help="the same seed makes the same markets")
 @click.option("--rate", default=70.0, help="mean changes a second over all markets")
+@click.option("--steady", is_flag=True, help="always that busy, without bursts and quiet spells")
 @click.option("--speed", type=click.Choice(["1", "10", "max"]), default="1", help="how fast time goes")
 @click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="play this file instead")
 @click.option("--prebuilt", is_flag=True, help="frames made beforehand, sent as fast as they are taken")
@@ -79,7 +80,7 @@ def chosen_show(
     recording: Path | None,
     prebuilt: bool,
     frames: int,
-    **_: object,
+    **more: object,
 ) -> Show:
     """What the options ask for; UsageError for a file that is no recording."""
     pace = None if speed == "max" else float(speed)
@@ -87,7 +88,7 @@ def chosen_show(
         return PrebuiltShow(prebuild(tickers, frames, seed=seed, start_us=time.time_ns() // 1000))
     if recording is not None:
         return Player(Recording(read_lines(recording)), pace)
-    return FloorShow(GeneratedFloor(tickers, seed, rate), pace)
+    return FloorShow(GeneratedFloor(tickers, seed, rate, moods=STEADY if more.get("steady") else MOODS), pace)
 
 
 async def serve(

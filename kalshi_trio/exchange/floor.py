@@ -39,7 +39,12 @@ MOODS = (
     Mood(4.0, 1.5, 2.0),
     Mood(40.0, 0.06, 5.0),
 )
-_MEAN = sum(m.factor * m.lasts * m.weight for m in MOODS) / sum(m.lasts * m.weight for m in MOODS)
+STEADY = (Mood(1.0, 60.0, 1.0),)
+"""Always as busy as on the mean: for measuring."""
+
+
+def _mean(moods: Sequence[Mood]) -> float:
+    return sum(m.factor * m.lasts * m.weight for m in moods) / sum(m.lasts * m.weight for m in moods)
 
 
 class GeneratedFloor:
@@ -57,14 +62,16 @@ class GeneratedFloor:
         close_after: float | None = None,
         *,
         fine: bool = True,
+        moods: Sequence[Mood] = MOODS,
     ) -> None:
         random = self._random = Random(seed)  # noqa: S311  plausible, not secret
         self.markets = {t: Market(t, random, fine=fine and number % 2 == 0) for number, t in enumerate(tickers)}
         self._all = list(self.markets.values())
         self._shares = list(accumulate(1 / (1 + number) for number in range(len(self._all))))
-        self._instants = rate / FRAMES_AN_INSTANT / _MEAN / SECOND
+        self._instants = rate / FRAMES_AN_INSTANT / _mean(moods) / SECOND
         self._clock = 0
-        self._mood, self._mood_ends = MOODS[2], 0
+        self._moods = moods
+        self._mood, self._mood_ends = moods[len(moods) // 2], 0
         self._next = self._wait(0)
         self._now_us = 0
         self._later: list[tuple[int, int, str, str]] = []
@@ -97,7 +104,7 @@ class GeneratedFloor:
             if at < self._mood_ends:
                 return at
             at = self._mood_ends
-            self._mood = self._random.choices(MOODS, [mood.weight for mood in MOODS])[0]
+            self._mood = self._random.choices(self._moods, [mood.weight for mood in self._moods])[0]
             self._mood_ends += 1 + int(self._random.expovariate(1 / self._mood.lasts) * SECOND)
 
     def _instant(self, ts_us: int) -> list[Event]:

@@ -28,7 +28,7 @@ class Bounds:
 
     status: float = 10.0
     sign_of_life: float = 40.0
-    """A frame or a pong: pings go out every 10 s and may take 20."""
+    """Anything at all that is received: a connection is given up after 30 s of silence."""
     connecting: float = 60.0
     journal: float = 5.0
     sink: float = 300.0
@@ -51,6 +51,7 @@ def status_of(stats: Stats, wall_ns: int, mono_ns: int) -> dict[str, Any]:
             "received": feed.received,
             "last_frame": age(feed.last_frame_mono_ns),
             "last_pong": age(feed.last_pong_mono_ns),
+            "last_heard": age(feed.last_heard_mono_ns),
             "reconnects": feed.reconnects,
             "error": feed.last_error,
             "key_refused_since": _instant(feed.key_refused_ns),
@@ -96,7 +97,7 @@ def _feed(status: dict[str, Any], bounds: Bounds) -> list[str]:
         if feed.get("key_refused_since"):
             return [f"the exchange refuses the key since {feed['key_refused_since']}, not connected: {feed['error']}"]
         return [f"not connected ({feed['state']}): {feed['error'] or 'the exchange does not answer'}"]
-    signs = [age for age in (feed["last_frame"], feed["last_pong"]) if age is not None]
+    signs = [age for age in (feed["last_frame"], feed["last_pong"], feed["last_heard"]) if age is not None]
     if min(signs, default=0.0) > bounds.sign_of_life:
         return [f"no frame and no pong for {min(signs):.0f}s"]
     return []

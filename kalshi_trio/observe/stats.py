@@ -30,6 +30,8 @@ class FeedStats:
     received_bytes: int = 0
     last_frame_mono_ns: int = 0
     last_pong_mono_ns: int = 0
+    last_heard_mono_ns: int = 0
+    """When anything at all was received, a server's ping too; brought up to date once a second."""
     reconnects: int = 0
     stalls: int = 0
     last_error: str = ""

@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -26,7 +27,7 @@ from kalshi_trio.transport.dial import dialer
 from kalshi_trio.transport.endpoint import Dial, Endpoint
 from kalshi_trio.transport.keepalive import keep_alive
 from kalshi_trio.transport.opening import Opener
-from kalshi_trio.transport.seam import Arrival, Clock, Connection, Transport
+from kalshi_trio.transport.seam import Arrival, Clock, Connection, LastReceived, Transport
 from kalshi_trio.transport.until import until
 
 log = get_logger(__name__)
@@ -36,6 +37,8 @@ CLOSE_SECONDS = 2.0
 ROOM_SECONDS = 5.0
 """How long the journal's disk may hold up reading before the connection is given up."""
 STALLED_SECONDS = 0.1
+BEHIND_EVERY = 10.0
+"""Seconds between two lines about a disk that is behind: each wait has its record in the journal."""
 HEALTHY_SECONDS = 60.0
 """A connection that lived so long was no part of a storm: waits start small again."""
 REFUSED_MOST = 60.0
@@ -57,10 +60,29 @@ class Frames(Protocol):
 
 
 @dataclass(slots=True)
+class _Behind:
+    """Says that the journal's disk is behind, seldom."""
+
+    waits: int = 0
+    seconds: float = 0.0
+    again_at: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.waits += 1
+        self.seconds += seconds
+        now = trio.current_time()
+        if now >= self.again_at:
+            often = f" in {self.waits} waits" if self.waits > 1 else ""
+            log.warning("Reading stood still for %.1fs%s: the journal's disk is behind", self.seconds, often)
+            self.waits, self.seconds, self.again_at = 0, 0.0, now + BEHIND_EVERY
+
+
+@dataclass(slots=True)
 class Feed:
     """Run it once. `sign` is asked for an endpoint with fresh headers, at that many Unix milliseconds, a connection.
 
     `stop` is called when `frames` data frames are in the journal; no more than those will be. `stopping` ends the feed.
+    `full`: whether as much waits for the journal's disk as may; only then reading waits, and only that is the disk's.
     """
 
     sign: Callable[[int], Endpoint]
@@ -71,6 +93,7 @@ class Feed:
     links: trio.MemorySendChannel[Link]
     orders: trio.MemoryReceiveChannel[Order]
     stats: FeedStats
+    full: Callable[[], bool] = lambda: True
     transport: Transport = "tap"
     frames: int | None = None
     dial: Dial | None = None
@@ -88,6 +111,8 @@ class Feed:
     """The last try was answered 401."""
     _denied_at: float = 0.0
     _remind_at: float = 0.0
+    _last_received: LastReceived | None = None
+    _behind: _Behind = field(default_factory=_Behind)
 
     async def run(self) -> None:
         """Until `stopping` is set and all that was received before is in the journal; then closes its channels.
@@ -134,7 +159,7 @@ class Feed:
     async def _connection(self) -> FeedLost | None:
         """One connection, from its opening to its end; what ended it, None if that was our wish."""
         self._number += 1
-        self._opened_at, self._gave_up, self._denied = None, False, False
+        self._opened_at, self._gave_up, self._denied, self._last_received = None, False, False, None
         self.stats.connection, self.stats.state = self._number, "connecting"
         log.info("Connecting to %s", self.stats.url)
         self._note("connection", {"event": "opening", "url": self.stats.url, "transport": self.transport})
@@ -166,7 +191,10 @@ class Feed:
         finally:
             lost = end[0] if end else None
             event = {"event": "closed", "reason": str(lost or "stopped")[:300], "final": self.stopping.is_set()}
-            self._note("connection", event | {"cause": lost.cause if lost else "reconnect"})
+            event["cause"] = lost.cause if lost else "reconnect"
+            if self._last_received is not None:  # knowledge ends there, not where the end was noticed
+                event["heard_ns"] = self._last_received.wall_ns
+            self._note("connection", event)
 
     async def _live(self, nursery: trio.Nursery) -> FeedLost | None:
         connection: Connection | None = None
@@ -180,7 +208,7 @@ class Feed:
         try:
             self._opened(connection)
             await self.links.send(Up(self._number))
-            nursery.start_soon(keep_alive, connection, self._ponged)
+            nursery.start_soon(keep_alive, connection, self._ponged, partial(self._looked, connection.last_received))
             nursery.start_soon(self._obey, connection)
             async with trio.open_nursery() as leaving:
                 leaving.start_soon(self._hang_up, connection)
@@ -197,14 +225,19 @@ class Feed:
         if self.stats.key_refused_ns:
             log.warning("The exchange takes the key again, after %.0fs", self._opened_at - self._denied_at)
             self.stats.key_refused_ns = 0
+        self._last_received = connection.last_received
         self.stats.state = "connected"
         self._ponged()
+        self._looked(connection.last_received)
         self._note("connection", {"event": "open", "transport": self.transport, "date": connection.date})
         self._open = connection
         log.info("Connected to Kalshi WebSocket")
 
     def _ponged(self) -> None:
         self.stats.last_pong_mono_ns = self.clock.mono_ns()
+
+    def _looked(self, last: LastReceived) -> None:
+        self.stats.last_heard_mono_ns = last.mono_ns
 
     async def _read(self, connection: Connection) -> FeedLost:
         """Takes, appends, and looks whether there is room, until the connection is over and all of it is taken."""
@@ -240,7 +273,10 @@ class Feed:
             self._take(arrival)
 
     async def _room(self) -> bool:
-        """Whether the journal has room; a wait that is worth it is recorded."""
+        """Whether the journal has room; a wait for the disk that is worth it is recorded. A late event loop is none."""
+        if not self.full():
+            await trio.lowlevel.checkpoint()
+            return True
         since = trio.current_time()
         with trio.move_on_after(ROOM_SECONDS) as patience:
             await self.journal.room()
@@ -248,7 +284,7 @@ class Feed:
         if seconds >= STALLED_SECONDS:
             self.stats.stalls += 1
             self._note("stall" if self.journal.unwritable_since is None else "unwritable", {"seconds": seconds})
-            log.warning("Reading stood still for %.1fs: the journal's disk is behind", seconds)
+            self._behind.add(seconds)
         return not patience.cancelled_caught
 
     async def _obey(self, connection: Connection) -> None:

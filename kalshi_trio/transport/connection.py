@@ -11,7 +11,8 @@ from wsproto.utilities import LocalProtocolError
 from kalshi_trio.errors import FeedLost
 from kalshi_trio.transport.frame_tap import FrameTap
 from kalshi_trio.transport.held import Held
-from kalshi_trio.transport.seam import Arrival, Clock
+from kalshi_trio.transport.seam import Arrival, Clock, LastReceived
+from kalshi_trio.transport.stamping import StampingStream
 
 _GONE = (ConnectionClosed, LocalProtocolError)
 """What trio-websocket raises on a connection that is over; the second from wsproto, in a race with the peer's close."""
@@ -20,9 +21,10 @@ _GONE = (ConnectionClosed, LocalProtocolError)
 class _Websocket:
     """What both ways share: sending, and knowing why it ended."""
 
-    def __init__(self, websocket: WebSocketConnection, stream: trio.abc.Stream) -> None:
+    def __init__(self, websocket: WebSocketConnection, stream: trio.abc.Stream, last_received: LastReceived) -> None:
         self._websocket = websocket
         self._stream = stream
+        self.last_received = last_received
         self._lost: FeedLost | None = None
         headers = dict(websocket.handshake_headers)
         self.date = headers.get(b"date", b"").decode("ascii", errors="replace")
@@ -62,8 +64,8 @@ class _Websocket:
 class PlainConnection(_Websocket):
     """Plain trio-websocket: a message a read."""
 
-    def __init__(self, websocket: WebSocketConnection, stream: trio.abc.Stream, clock: Clock) -> None:
-        super().__init__(websocket, stream)
+    def __init__(self, websocket: WebSocketConnection, stream: StampingStream, clock: Clock) -> None:
+        super().__init__(websocket, stream, stream.last_received)
         self._clock = clock
 
     async def receive(self) -> Arrival:
@@ -84,7 +86,7 @@ class TappedConnection(_Websocket):
     """trio-websocket above a frame tap; `pump` must run beside it."""
 
     def __init__(self, websocket: WebSocketConnection, tap: FrameTap, held: Held) -> None:
-        super().__init__(websocket, tap)
+        super().__init__(websocket, tap, tap.last_received)
         self._tap = tap
         self._held = held
 

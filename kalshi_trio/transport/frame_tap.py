@@ -10,7 +10,7 @@ import trio
 
 from kalshi_trio.errors import FeedLost
 from kalshi_trio.transport.held import STALL_SECONDS, Held
-from kalshi_trio.transport.seam import MAX_MESSAGE, Arrival, Clock
+from kalshi_trio.transport.seam import MAX_MESSAGE, Arrival, Clock, LastReceived
 from kalshi_trio.transport.splitter import Splitter
 
 READ_BYTES = 256 << 10
@@ -34,7 +34,7 @@ class FrameTap(trio.abc.Stream):
         self._upgraded = False
         self._above = False
         self._returned = trio.Event()
-        self._stamps = (0, 0)
+        self.last_received = LastReceived()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:  # noqa: ARG002 -- wsproto takes any amount
         """The next bytes for wsproto to judge (more than `max_bytes`, perhaps), empty at the end.
@@ -54,10 +54,10 @@ class FrameTap(trio.abc.Stream):
                     if not self._upgraded:
                         raise FeedLost("the exchange hung up during the handshake")
                     return b""
-                self._stamps = (self._clock.wall_ns(), self._clock.mono_ns())
+                self.last_received.stamp(self._clock)
                 frames, up = self._splitter.split(bytes(data)) if self._opened else self._open(bytes(data))
             if frames:
-                self._held.put(Arrival(*self._stamps, frames))
+                self._put(frames)
             self._above = self._splitter.waiting
         return up
 
@@ -80,8 +80,11 @@ class FrameTap(trio.abc.Stream):
 
     def hand_back(self, message: bytes) -> None:
         """A message that went up has come out of trio-websocket: its place is here; what waited behind it follows."""
-        self._held.put(Arrival(*self._stamps, [message]))
+        self._put([message])
         self.let_go()
+
+    def _put(self, frames: list[bytes]) -> None:
+        self._held.put(Arrival(self.last_received.wall_ns, self.last_received.mono_ns, frames))
 
     def let_go(self) -> None:
         """Nothing is above any more."""

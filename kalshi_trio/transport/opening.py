@@ -17,6 +17,7 @@ from kalshi_trio.transport.frame_tap import FrameTap
 from kalshi_trio.transport.held import Held
 from kalshi_trio.transport.refusal import refusal
 from kalshi_trio.transport.seam import MAX_MESSAGE, Clock, Connection, Transport
+from kalshi_trio.transport.stamping import StampingStream
 
 CONNECT_SECONDS = 15.0
 """For the name, TCP, TLS and the handshake together."""
@@ -70,7 +71,8 @@ class Opener:
 
     async def _open(self, nursery: trio.Nursery, stream: trio.abc.Stream, endpoint: Endpoint) -> Connection:
         if self.transport == "plain":
-            return PlainConnection(await _shake_hands(nursery, stream, endpoint), stream, self.clock)
+            stamping = StampingStream(stream, self.clock)
+            return PlainConnection(await _shake_hands(nursery, stamping, endpoint), stamping, self.clock)
         held = Held()
         tap = FrameTap(stream, held, self.clock)
         connection = TappedConnection(await _shake_hands(nursery, tap, endpoint), tap, held)
