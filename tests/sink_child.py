@@ -31,10 +31,8 @@ def make_store(kind: str, folder: Path) -> Store:
         from kalshi_trio.sinks.parquet import ParquetStore  # noqa: PLC0415  only what is tested is loaded
 
         return ParquetStore(folder)
-    from kalshi_trio.sinks import clickhouse  # noqa: PLC0415  only what is tested is loaded
     from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server  # noqa: PLC0415  as above
 
-    clickhouse.SETTLE_SECS = 0.05
     return ClickHouseStore(Embedded(folder) if kind == "embedded" else Server(kind, USER, PASSWORD))
 
 

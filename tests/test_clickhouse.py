@@ -39,10 +39,10 @@ def place(request: pytest.FixtureRequest, places: dict[str, Place]) -> Place:
 
 
 @pytest.fixture
-def store(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseStore]:
-    monkeypatch.setattr("kalshi_trio.sinks.clickhouse.SETTLE_SECS", 0.0)
+def store(place: Place) -> Iterator[ClickHouseStore]:
     store = ClickHouseStore(place, next(_databases))
     store.open()
+    store.positions(SESSION)
     yield store
     store.close()
 
@@ -94,7 +94,9 @@ def test_positions_are_the_last_frames_of_the_session(store: ClickHouseStore) ->
     assert store.positions(SESSION) == dict.fromkeys(TABLES, 0)
 
     store.write(delta_batch(1, 90), {})
-    store.write(delta_batch(1, 500, session="20261124_050102-00000000"), {})
+    other = "20261124_050102-00000000"
+    store.positions(other)
+    store.write(delta_batch(1, 500, session=other), {})
 
     assert store.positions(SESSION) == dict.fromkeys(TABLES, 0) | {"deltas": 90}
 
@@ -158,9 +160,9 @@ def test_opening_again_changes_nothing(store: ClickHouseStore) -> None:
 )
 def test_a_foreign_table_is_left_alone(place: Place, statement: str, reason: str) -> None:
     store = ClickHouseStore(place, next(_databases))
-    store._connected = place.connect()
-    store._connected.command(f"CREATE DATABASE {store._database}")
-    store._connected.command(statement.format(db=store._database))
+    store._link.open()
+    store._client.command(f"CREATE DATABASE {store._database}")
+    store._client.command(statement.format(db=store._database))
 
     with pytest.raises(ConfigError, match=reason) as caught:
         store.open()
@@ -176,7 +178,7 @@ def test_a_dropped_table_is_a_refusal_and_made_again_when_opened(store: ClickHou
         store.write(delta_batch(1, 90), {})
 
     store.open()
-    store.write(delta_batch(1, 90), {})
+    store.write(delta_batch(1, 90), store.positions(SESSION))
     assert store.positions(SESSION)["deltas"] == 90
 
 

@@ -35,10 +35,10 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
 
 
 @pytest.fixture
-def store(front: Front, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClickHouseStore]:
-    monkeypatch.setattr("kalshi_trio.sinks.clickhouse.SETTLE_SECS", 0.1)
+def store(front: Front) -> Iterator[ClickHouseStore]:
     store = ClickHouseStore(Server(front.url, USER, PASSWORD), next(_databases))
     store.open()
+    store.positions(SESSION)
     yield store
     front.fault()
     store.close()
@@ -124,7 +124,8 @@ def test_answers_become_ask_later_or_no(
 def test_each_insert_is_named_by_session_table_and_frames(store: ClickHouseStore, front: Front) -> None:
     before = len(front.fault())
     store.write(delta_batch(7, 9), {})
-    assert front.fault()[before:] == [f"{SESSION}/latest_levels/7-9", f"{SESSION}/deltas/7-9"]
+    epoch = store._fence.epoch(SESSION) if store._fence else 0
+    assert front.fault()[before:] == [f"{SESSION}/latest_levels/7-9/{epoch}", f"{SESSION}/deltas/7-9/{epoch}"]
 
 
 def test_an_insert_that_still_runs_is_ended_before_positions_are_told(store: ClickHouseStore, front: Front) -> None:

@@ -27,8 +27,7 @@ NEXT = DAY + datetime.timedelta(days=1)
 
 
 @pytest.fixture(params=["parquet", "embedded", "server"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setattr("kalshi_trio.sinks.clickhouse.SETTLE_SECS", 0.0)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     front = Front(tmp_path / "server") if request.param == "server" else None
     made: Store = ParquetStore(tmp_path / "parquet")
     if front is not None:
@@ -44,6 +43,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def fill(store: Store, session: str) -> dict[str, int]:
     """Stores three batches over two days; the sink's positions then."""
+    store.positions(session)
     for lo, date in ((1, DAY), (101, DAY), (201, NEXT)):
         store.write(batch(lo, lo + 99, session=session, date=date), {})
     store.progress(session, 300)

@@ -38,6 +38,9 @@ class Place(Protocol):
     def connect(self) -> Client:
         """A new client; raises what clickhouse-connect raises, or a UserError. Closes the one before."""
 
+    def reconnect(self) -> None:
+        """Makes the next question of the client go over a new connection."""
+
     def interrupt(self) -> None:
         """Makes the call that waits for the network fail, and all later ones of this client; any thread may ask."""
 
@@ -81,6 +84,9 @@ class Embedded:
             )
             raise InUse(message) from error
         return self._client
+
+    def reconnect(self) -> None:
+        """See Place: there is none."""
 
     def interrupt(self) -> None:
         """See Place: an insert here is short, and joined."""
@@ -153,6 +159,10 @@ class Server:
             client_name="kalshi_trio",
         )
         return self._client
+
+    def reconnect(self) -> None:
+        """See Place."""
+        self._pool.clear()
 
     def interrupt(self) -> None:
         """See Place."""

@@ -17,6 +17,7 @@ from kalshi_trio.protocol.schema import COUNT, PRICE, TABLES
 LEVELS = "latest_levels"
 BOOK = "latest_book"
 PROGRESS = "progress"
+FENCE = "fence"
 
 LEVELS_SCHEMA = pa.schema(
     [
@@ -34,7 +35,17 @@ PROGRESS_SCHEMA = pa.schema(
     [pa.field("session", pa.string(), nullable=False), pa.field("through", pa.uint64(), nullable=False)]
 )
 
-_SCHEMAS: dict[str, pa.Schema] = TABLES | {LEVELS: LEVELS_SCHEMA, PROGRESS: PROGRESS_SCHEMA}
+FENCE_SCHEMA = pa.schema(
+    [pa.field("session", pa.large_string(), nullable=False), pa.field("epoch", pa.uint64(), nullable=False)]
+)
+"""The newest epoch of each session, on servers: see `clickhouse_fence`."""
+
+_SCHEMAS: dict[str, pa.Schema] = TABLES | {LEVELS: LEVELS_SCHEMA, PROGRESS: PROGRESS_SCHEMA, FENCE: FENCE_SCHEMA}
+_REPLACING = {
+    LEVELS: "ReplacingMergeTree(version) ORDER BY (market, side, price)",
+    PROGRESS: "ReplacingMergeTree(through) ORDER BY session",
+    FENCE: "ReplacingMergeTree(epoch) ORDER BY session",
+}
 _FREE_TEXT = {"trade_id", "payload", "settings"}
 _DURABLE = "fsync_after_insert = 1, fsync_part_directory = 1"
 _FEW_MERGES = ", merge_selector_base = 20"
@@ -74,7 +85,9 @@ def create_statements(database: str, *, embedded: bool = False) -> dict[str, str
 
     `embedded`: the engine shares its processors with the recorder.
     """
-    made = {table: _create(database, table, _DURABLE + (_FEW_MERGES if embedded else "")) for table in _SCHEMAS}
+    settings = _DURABLE + (_FEW_MERGES if embedded else "")
+    # An insert into the embedded engine has ended when its call has: there is nothing to fence off.
+    made = {table: _create(database, table, settings) for table in _SCHEMAS if not (embedded and table == FENCE)}
     aliases = ", ".join(f"{expression} AS {name}" for name, (_, expression) in _ALIASES.items())
     made[BOOK] = _BOOK.format(view=f"`{database}`.{BOOK}", levels=f"`{database}`.{LEVELS}", aliases=aliases)
     return made
@@ -99,7 +112,7 @@ def _problems(table: str, found: Mapping[str, str], engine: str, partition_key: 
         for name, kind in columns(table).items()
         if found.get(name, "").replace(" ", "") != kind.replace(" ", "")
     ]
-    if not engine.endswith("MergeTree") or ("Replacing" in engine) != (table in {LEVELS, PROGRESS}):
+    if not engine.endswith("MergeTree") or ("Replacing" in engine) != (table in _REPLACING):
         problems.insert(0, f"its engine is {engine}")
     if partition_key not in {"", "date"}:
         problems.append(f"it is partitioned by {partition_key}, so an insert would not be atomic")
@@ -110,12 +123,7 @@ def _create(database: str, table: str, settings: str) -> str:
     lines = [f"`{field.name}` {_type(field)} CODEC({_codec(field)})" for field in _SCHEMAS[table]]
     if "side" in columns(table):
         lines += [f"`{name}` {kind} ALIAS {expression}" for name, (kind, expression) in _ALIASES.items()]
-    if table == LEVELS:
-        engine = "ReplacingMergeTree(version) ORDER BY (market, side, price)"
-    elif table == PROGRESS:
-        engine = "ReplacingMergeTree(through) ORDER BY session"
-    else:
-        engine = "MergeTree PARTITION BY date ORDER BY (session, frame, row)"
+    engine = _REPLACING.get(table, "MergeTree PARTITION BY date ORDER BY (session, frame, row)")
     options = f"SETTINGS non_replicated_deduplication_window = 0, {settings}"
     return f"CREATE TABLE `{database}`.{table} ({', '.join(lines)}) ENGINE = {engine} {options}"
 
@@ -140,6 +148,7 @@ def _plain_type(kind: pa.DataType) -> str:
         pa.int64(): "Int64",
         pa.bool_(): "Bool",
         pa.date32(): "Date",
+        pa.large_string(): "String",
     }
     return "Array(String)" if pa.types.is_list(kind) else names[kind]
 
