@@ -24,6 +24,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path, setting: str) -> None:
+        self._path = path
         self._fd: int | None = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,6 +40,16 @@ class FileLock:
                 f"{what} ({error.strerror}), so two processes there could not notice each other: "
                 f"choose a folder on a local disk ({setting}), or mount this one with locks."
             ) from error
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file at its path is the one that is locked: where somebody took it away, the lock keeps nobody out."""
+        if self._fd is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Gives the lock up, once; a forked child calls it for its copy, which would outlive the parent."""

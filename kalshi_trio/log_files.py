@@ -114,16 +114,9 @@ class LogFiles:
 
     def _relock(self) -> None:
         """A file was gone; where the folder's lock went with it, ours would keep nobody out any more."""
-        if self._owner is None:
-            return
-        held = os.fstat(self._owner)
-        try:
-            same = os.path.samestat(held, (self._folder / ".lock").stat())
-        except FileNotFoundError:
-            same = False
-        if not same:
+        if self._owner is not None and not self._owner.in_place:
             self.release()
-            self._owner = _lock(self._folder)
+            self._owner = self._own()
 
     def _refuse(self, error: OSError, count: int) -> None:
         now = time.monotonic()

@@ -134,7 +134,7 @@ class Books:
         """Whether this snapshot is no more to be believed than the last one, which was crossed and stayed so."""
         turned = sub.connection in self._state.turned
         if turned or (market.doubted and not market.valid and _crossed(yes, no)):
-            self._invalidate(market)
+            self._invalidate(market, "impossible_book")
             lost = BooksLost(sub.connection, sub.sid, (market.ticker,), "impossible_book", turned or _turned(yes, no))
             self._out.signals.append(lost)
             return True
