@@ -34,7 +34,7 @@ HOLES: dict[Name, set[str]] = {
     "drop": {"sequence"},
     "repeat": {"sequence"},
     "swap": {"sequence"},
-    "flip": {"unreadable"},  # the seed's bit is one of a count; no frame has a checksum
+    "flip": {"unreadable", "sequence"},  # the seed's bit breaks its JSON; no frame has a checksum
     "malformed": {"unreadable", "sequence"},
     "binary": set(),
     "not_utf8": {"unreadable", "sequence"},

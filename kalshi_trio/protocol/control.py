@@ -9,6 +9,7 @@ import msgspec
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.columns import ROW
+from kalshi_trio.protocol.decoder import BAD
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, TERMINAL, Gaps
 from kalshi_trio.protocol.messages import SID_LIMIT, Control, ErrorFrame, OkFrame, SubscribedFrame, UnsubscribedFrame
 from kalshi_trio.protocol.names import fit
@@ -75,7 +76,7 @@ class ControlFrames:
 
     def connection(self, data: bytes) -> None:
         """A connection is being opened, is open, or is over."""
-        event = value_of(data)
+        event = _own(data)
         state, number = self._state, self._out.connection
         if event.get("event") == "open":
             state.was_open.append(number)
@@ -109,7 +110,7 @@ class ControlFrames:
 
     def session(self, data: bytes) -> None:
         """The session started, was recovered after a crash, or ended."""
-        event = value_of(data)
+        event = _own(data)
         state, out = self._state, self._out
         kind = str(event.get("event", ""))
         if kind == "started":
@@ -152,3 +153,11 @@ def _number(value: object) -> int:
 def _tickers(listed: object) -> tuple[str, ...]:
     some = listed if isinstance(listed, list) else [listed]
     return tuple(item for item in some if isinstance(item, str))
+
+
+def _own(data: bytes) -> Any:
+    """A record that we wrote ourselves; WireError."""
+    try:
+        return msgspec.json.decode(data)
+    except BAD as error:
+        raise WireError(str(error)) from error
