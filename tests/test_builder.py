@@ -141,10 +141,11 @@ def test_a_bad_frame_is_refused_counted_and_told_once(fed: Fed, bad: bytes) -> N
     assert [fed.rows(table, "frame") for table in ("deltas", "trades", "lifecycle")] == [[], [], []]
 
 
-def test_frames_around_a_bad_one_are_taken(fed: Fed) -> None:
+def test_frames_around_a_bad_one_are_taken_and_the_books_of_its_connection_are_lost(fed: Fed) -> None:
     fed.frames(delta(2, "0.5000", "1.00"), b"{", delta(3, "0.5000", "1.00"))
 
-    assert fed.rows("deltas", "size", "valid") == [("11.00", True), ("12.00", True)]
+    assert fed.rows("deltas", "size", "valid") == [("11.00", True), (None, False)]
+    assert fed.rows("gaps", "cause", "channel", "markets") == [("unreadable", None, [A, B])]
 
 
 def test_a_refused_book_frame_loses_its_book_and_no_other(fed: Fed) -> None:
@@ -152,13 +153,13 @@ def test_a_refused_book_frame_loses_its_book_and_no_other(fed: Fed) -> None:
     fed.frames(delta(4, "0.5000", "1.00", market=A), delta(5, "0.5000", "1.00", market=B))
 
     assert fed.rows("deltas", "market", "valid") == [(A, False), (B, True)]
-    assert fed.rows("gaps", "cause", "markets") == [("impossible_book", [A])]
+    assert fed.rows("gaps", "cause", "markets") == [("unreadable", [A])]
 
 
 def test_a_refused_book_frame_without_a_market_loses_all_of_its_sid(fed: Fed) -> None:
     fed.frames(snapshot(2, B, yes=[LEVEL]), frame("orderbook_delta", 1, 3, msg=["?"]))
 
-    assert fed.rows("gaps", "cause", "markets") == [("impossible_book", [A]), ("impossible_book", [B])]
+    assert fed.rows("gaps", "cause", "markets") == [("unreadable", [A, B])]
 
 
 def test_a_refused_trade_loses_no_book(fed: Fed) -> None:

@@ -66,8 +66,8 @@ class Others:
             *(NULL if n is None else n for n in (msg.dollar_volume, msg.dollar_open_interest)),
         )
 
-    def lifecycle(self, message: Lifecycle) -> None:
-        """A row of `lifecycle`: all markets', not only the chosen."""
+    def lifecycle(self, message: Lifecycle) -> tuple[str | None, str | None]:
+        """A row of `lifecycle`: all markets', not only the chosen. Returns the event's type and the market."""
         out = self._out
         payload = bytes(message.msg).decode()
         try:
@@ -77,12 +77,14 @@ class Others:
         if not isinstance(fields, dict):
             raise WireError("a lifecycle message that is no object")
         text = out.packed.text
+        event, market = _name(fields, "event_type"), _name(fields, "market_ticker")
         out.packed.rows["lifecycle"] += _LIFECYCLE(
             *(out.frame, NULL, out.sid, out.seq),
             text(str(message.__struct_config__.tag)),
-            *(text(_name(fields, name)) for name in ("event_type", "market_ticker", "event_ticker")),
+            *(text(event), text(market), text(_name(fields, "event_ticker"))),
             text(payload),
         )
+        return event, market
 
 
 def _name(fields: dict[str, Any], name: str) -> str | None:

@@ -49,6 +49,7 @@ class Market:
     crossed: int = 0
 
 
+NEVER = 2**63 - 1
 LOST = -2
 """In the place of a sequence number; the one behind it is no number either."""
 
@@ -57,8 +58,8 @@ LOST = -2
 class Subscription:
     """One sid of one connection. `pending` are the markets touched since `instant_us`.
 
-    `seq` is the last number seen, LOST where the journal lost it.
-    `key` tells it from all others of the session.
+    `seq` is the last number seen, LOST where the journal lost it. `heard_ns`: when the last frame of its run came, or its
+    `subscribed`. `key` tells it from all others of the session.
     """
 
     connection: int
@@ -67,6 +68,7 @@ class Subscription:
     seq: int = 0
     instant_us: int = 0
     pending: list[str] = field(default_factory=list)
+    heard_ns: int = 0
     key: int = 0
 
     def __post_init__(self) -> None:
@@ -74,8 +76,16 @@ class Subscription:
 
 
 @dataclass(slots=True)
+class Link:
+    """A connection that was opened, or has brought a frame: when it was, and when its last frame came (0: none yet)."""
+
+    opened_ns: int
+    heard_ns: int = 0
+
+
+@dataclass(slots=True)
 class Gap:
-    """A hole that is not healed yet for `markets`."""
+    """A gap that is not healed yet for `markets`; `sid` 0: the whole connection's."""
 
     frame: int
     cause: str
@@ -84,6 +94,7 @@ class Gap:
     channel: str | None = None
     expected: int = NULL
     got: int = NULL
+    sid: int = 0
 
 
 @dataclass(slots=True)
@@ -115,7 +126,9 @@ class State:
     """The builder between two records. `holed`: the journal has lost the records before the next one.
 
     `begun`: its first record was read, which says what is `wanted`. `latest_ns`: the latest time of receipt so far; a
-    clock may be set back.
+    clock may be set back. `as_seen`: a market is wanted from its first frame on, since nobody knows more.
+    `gaps_repeated`: how often a gap showed again while it was open. `awaited`: wanted markets that are to get a first book:
+    wall time from which they lack it, monotonic time from which they have to wait; the first of them is judged at `judge_at`.
     `watches`: audits under way; `audits`: verdict → how many.
     """
 
@@ -126,17 +139,21 @@ class State:
     software: str = ""
     settings: str = "{}"
     begun: bool = False
+    as_seen: bool = False
     wanted: list[str] = field(default_factory=list)
     started_ns: int = 0
     last_ns: int = 0
     latest_ns: int = 0
     ended: bool = False
     subscriptions: dict[int, dict[int, Subscription]] = field(default_factory=dict)
-    was_open: list[int] = field(default_factory=list)
+    links: dict[int, Link] = field(default_factory=dict)
     markets: dict[str, Market] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     gaps_opened: int = 0
     gaps_healed: int = 0
+    gaps_repeated: int = 0
+    awaited: dict[str, tuple[int, int]] = field(default_factory=dict)
+    judge_at: int = NEVER
     watches: list[Watch] = field(default_factory=list)
     audits: dict[str, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
