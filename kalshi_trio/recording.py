@@ -225,9 +225,14 @@ class _Run:
             session.stop("the exchange refused the key")
 
     def _end(self, session: Session) -> None:
-        verdict = verdict_of(self._builder.state)
+        verdict = verdict_of(self._builder.state, self._counted)
         self._recording.verdict = verdict
         self._append({"event": "ended", "reason": session.stop_reason, "verdict": verdict})
+
+    @property
+    def _counted(self) -> tuple[int, int]:
+        """Data frames as the feed and the journal counted them."""
+        return self._recording.stats.feed.received, self._journal.data_frames
 
     async def _close_stores(self) -> None:
         """The engine's threads are joined, never abandoned; an HTTP client has nothing to wait for."""
@@ -255,8 +260,8 @@ class _Run:
     def _seal(self, sealer: Sealer) -> Report:
         stats, state = self._recording.stats, self._builder.state
         stats.lateness_ms = self._lateness.summary()
-        counted = (stats.feed.received, self._journal.data_frames)
-        sealer.finish(state, self._recording.verdict, self._journal.disk.closed, stats.lateness_ms, counted)
+        closed = self._journal.disk.closed
+        sealer.finish(state, self._recording.verdict, closed, stats.lateness_ms, self._counted)
         made = sealer.manifest.tally.rows
         report = {
             name_of(sink.store): {

@@ -17,16 +17,27 @@ from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, Segment, Tall
 from kalshi_trio.journal.segment import Closed
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.builder import SegmentEnd
+from kalshi_trio.protocol.coverage import GAP, WHOLE, covered, missing
 from kalshi_trio.protocol.state import State
 from kalshi_trio.session_readme import write_readme
 
 log = get_logger(__name__)
 
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
 def time_text(ns: int) -> str:
     """RFC 3339 with nanoseconds."""
     second, rest = divmod(ns, 1_000_000_000)
     return f"{datetime.datetime.fromtimestamp(second, datetime.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+
+
+def ns_of(text: str) -> int:
+    """Nanoseconds since 1970 of such a text."""
+    second, _, fraction = text.removesuffix("Z").partition(".")
+    moment = datetime.datetime.fromisoformat(second).replace(tzinfo=datetime.UTC)
+    return (moment - _EPOCH) // datetime.timedelta(seconds=1) * 1_000_000_000 + int(fraction.ljust(9, "0"))
 
 
 class Sealer:
@@ -129,33 +140,42 @@ def conclude(
         dict(sorted(state.audits.items())),
     )
     manifest.gaps = {"opened": state.gaps_opened, "healed": state.gaps_healed}
-    manifest.coverage = {ticker: coverage(state, ticker) for ticker in sorted({*state.wanted, *state.markets})}
+    manifest.missing = missing(state)
+    manifest.coverage = {ticker: coverage(state, ticker) for ticker in concerned(state)}
     manifest.fields = state.census.counts()
 
 
 def coverage(state: State, ticker: str) -> Coverage:
-    """When a market's book was whole and in sequence, so far.
+    """What a market's book was, so far, from when to when."""
+    found = covered(state, ticker)
+    spans = [(time_text(start), time_text(end), what, *([cause] if cause else [])) for start, end, what, cause in found]
+    seconds = {what: sum(span.end - span.start for span in found if span.what == what) / 1e9 for what in (WHOLE, GAP)}
+    return Coverage(seconds[WHOLE], seconds[GAP], spans)
 
-    Never more than the session: where its clock was set back, what that showed twice counts once.
+
+def concerned(state: State) -> list[str]:
+    """The markets that have coverage: those that were wanted, or, where the record that says so is lost, all."""
+    return sorted(state.wanted if state.begun else {*state.wanted, *state.markets})
+
+
+def verdict_of(state: State, counted: tuple[int, int] | None = None) -> Verdict:
+    """Of a session that ended by itself. `counted`: data frames as the feed and the journal counted them, if they did.
+
+    `complete` is what nothing speaks against: no gap, nothing refused, a book of every wanted market, a tally that balances.
     """
-    market = state.markets.get(ticker)
-    told = list(market.spans) if market else []
-    if market and market.valid:
-        told.append((market.valid_since, state.last_ns))
-    spans, at = [], state.started_ns
-    for since, until in told:
-        start, end = max(since, at), min(until, state.last_ns)
-        if start <= end:
-            spans.append((start, end))
-            at = end
-    valid = sum(end - start for start, end in spans)
-    whole = max(state.last_ns - state.started_ns, 0)
-    return Coverage(whole / 1e9, valid / 1e9, [(time_text(start), time_text(end)) for start, end in spans])
+    tally = state.tally
+    if not tally.received:
+        return "nothing recorded"
+    found = tally.decoded + tally.control + tally.unknown + tally.refused
+    balanced = {tally.received, *(counted or ())} == {found}
+    whole = not (state.gaps_opened or tally.refused or _lines_refused(state) or missing(state))
+    return "complete" if whole and balanced else "known gaps"
 
 
-def verdict_of(state: State) -> Verdict:
-    """Of a session that ended by itself."""
-    return "known holes" if state.gaps_opened else "complete"
+def _lines_refused(state: State) -> bool:
+    """Whether an import could not read some of its lines."""
+    refused = settings_of(state).get("refused") if state.source == "import" else None
+    return isinstance(refused, dict) and bool(refused.get("count"))
 
 
 def settings_of(state: State) -> dict[str, object]:

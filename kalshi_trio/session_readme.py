@@ -180,14 +180,14 @@ def _markets(manifest: Manifest) -> str:
     names = list(manifest.coverage)
     some = [f"`{name}` {_percent(manifest, name)}" for name in names[:MOST_MARKETS]]
     more = [f"and {len(names) - MOST_MARKETS} more in `manifest.json`"] if len(names) > MOST_MARKETS else []
-    told = "Each with the share of the session during which its book was whole and in sequence: "
+    told = "Each with the share of the time it was open during which its book was whole and in sequence: "
     text = told + ", ".join([*some, *more]) if names else "None."
     return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _percent(manifest: Manifest, market: str) -> str:
-    covered = manifest.coverage[market]
-    return f"{100 * covered.valid_seconds / covered.seconds:.2f} %" if covered.seconds else "-"
+    percent = manifest.coverage[market].whole_percent
+    return "-" if percent is None else f"{percent:.2f} %"
 
 
 def _table(name: str, schema: pa.Schema, manifest: Manifest) -> str:

@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
     session.add("frame", 1, [snapshot(1, A, yes=yes, no=no)])
     session.add("frame", 1, [delta(2, "0.3900", "-0.50"), delta(3, "0.3800", "25.00"), delta(4, "0.3800", "-5.00")])
     session.add("frame", 1, [delta(5, "0.4000", "1.00", at=".3"), delta(9, "0.4000", "1.00", at=".4")])
-    session.own("session", event="ended", verdict="known holes")
+    session.own("session", event="ended", verdict="known gaps")
     write(tmp_path, session.records)
     return tmp_path
 

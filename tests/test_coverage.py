@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fed import A, B, Fed, delta, snapshot
+from fed import A, Fed, delta, snapshot
 
+from kalshi_trio.protocol.coverage import covered, turn
+from kalshi_trio.protocol.state import Market, State
 from kalshi_trio.sealing import coverage
 
 SECOND = 1_000_000_000
@@ -21,21 +23,26 @@ def lost(fed: Fed, seq: int, after: float) -> None:
     fed.frames(delta(seq, "0.5000", "1.00"))
 
 
-def test_it_is_the_time_between_a_snapshot_and_what_was_missed() -> None:
+def test_it_is_the_time_between_a_snapshot_and_the_last_frame_before_what_was_missed() -> None:
     fed = Fed()
     whole(fed, 1)
+    fed.frames(delta(2, "0.5000", "1.00"))
     lost(fed, 9, after=5)
     whole(fed, 10)
-    lost(fed, 11, after=3)
+    fed.session.ts_recv += 3 * SECOND
+    fed.frames(delta(11, "0.5000", "1.00"))
+    lost(fed, 13, after=3)
 
     found = coverage(fed.builder.state, A)
-    assert round(found.valid_seconds, 1) == 8
-    assert round(found.seconds, 1) == 28
-    assert [(start[11:19], end[11:19]) for start, end in found.valid] == [
-        ("05:01:12", "05:01:17"),
-        ("05:01:27", "05:01:30"),
+    assert [(start[11:19], end[11:19], *rest) for start, end, *rest in found.spans] == [
+        ("05:01:02", "05:01:12", "gap", "no_book"),
+        ("05:01:12", "05:01:12", "whole"),
+        ("05:01:12", "05:01:27", "gap", "sequence"),
+        ("05:01:27", "05:01:30", "whole"),
+        ("05:01:30", "05:01:33", "gap", "sequence"),
     ]
-    assert coverage(fed.builder.state, B).valid == []
+    assert (round(found.whole_seconds), round(found.gap_seconds)) == (3, 28)
+    assert round(found.whole_percent or 0, 1) == 9.7
 
 
 @pytest.mark.parametrize("back", [-2, -7, -30, -3600])
@@ -51,6 +58,22 @@ def test_a_clock_that_is_set_back_makes_it_neither_negative_nor_longer_than_the_
         whole(fed, 31 + after)
 
         found = coverage(fed.builder.state, A)
-        assert 0 <= found.valid_seconds <= found.seconds
-        times = [time for span in found.valid for time in span]
+        state = fed.builder.state
+        assert 0 <= found.whole_seconds + found.gap_seconds <= max(state.last_ns - state.started_ns, 0) / 1e9
+        times = [time for span in found.spans for time in span[:2]]
         assert times == sorted(times)
+
+
+def test_a_time_that_is_told_twice_counts_as_the_worse_of_both() -> None:
+    state = State("s", started_ns=0, last_ns=100 * SECOND)
+    state.markets[A] = Market(A)
+    for what, at, cause in (("whole", 10, ""), ("gap", 50, "reconnect"), ("whole", 20, ""), ("closed", 60, "")):
+        turn(state.markets[A], what, at * SECOND, cause)
+    state.markets[A].spans.append((15 * SECOND, 30 * SECOND, "gap", "sequence"))
+
+    assert [(span.start // SECOND, span.end // SECOND, *span[2:]) for span in covered(state, A)] == [
+        (10, 15, "whole", ""),
+        (15, 30, "gap", "sequence"),
+        (30, 60, "whole", ""),
+        (60, 100, "closed", ""),
+    ]

@@ -170,4 +170,4 @@ async def test_the_commands_exit_code_says_whether_they_are_the_same(tmp_path: P
 
     assert (same.returncode, other.returncode) == (0, 5)
     assert said.splitlines()[-1] == "The same."
-    assert (found["same"], found["b"]["name"], found["b"]["verdict"]) == (False, b, "known holes")
+    assert (found["same"], found["b"]["name"], found["b"]["verdict"]) == (False, b, "known gaps")

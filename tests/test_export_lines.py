@@ -140,7 +140,7 @@ class Live:
             fold.feed(frames)
         fold.end()
         sealer.begun(fold.builder.state)
-        sealer.finish(fold.builder.state, "known holes", disk.closed, {})
+        sealer.finish(fold.builder.state, "known gaps", disk.closed, {})
         manifest = manifests.read(name.folder)
         assert manifest is not None
         self.session = Imported(name.folder, manifest, "")
@@ -166,7 +166,7 @@ def live(folder: Path) -> Imported:
     some.own("connection", 4, event="open")
     some.add("frame", 4, [snapshot(1, yes=[["0.3000", "5.00"]]), delta(2, "0.3000", "1.00", at=".7")])
     some.own("connection", 4, event="closed", final=True, cause="reconnect")
-    some.own("session", event="ended", verdict="known holes")
+    some.own("session", event="ended", verdict="known gaps")
     return Live(folder, some.records).session
 
 

@@ -39,7 +39,7 @@ def test_frames_are_journalled_byte_for_byte_with_their_stamps_and_connections(t
     assert session.stamps() == [(1, START + number * 1_000_000) for number in range(3)]
     assert session.manifest.clock == "receive"
     assert session.manifest.source == "import"
-    assert session.manifest.verdict == "complete"
+    assert session.manifest.verdict == "known gaps"  # the trade has no price
     assert session.manifest.markets == [A]
 
 
@@ -103,7 +103,7 @@ def test_a_connection_after_which_another_begins_was_lost(tmp_path: Path) -> Non
 
     assert [connection for connection, _ in session.stamps()] == [1, 1, 2]
     assert gaps(session, "event", "cause", "markets") == [("opened", "reconnect", [A]), ("healed", "reconnect", [A])]
-    assert session.manifest.verdict == "known holes"
+    assert session.manifest.verdict == "known gaps"
 
 
 def test_interleaved_connections_are_both_open_to_the_end(tmp_path: Path) -> None:

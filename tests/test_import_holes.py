@@ -96,7 +96,7 @@ def check(some: list[Line], folder: Path) -> Holes:
 
     assert listed(session) == holes
     assert manifest.gaps["opened"] == len(rows)
-    assert manifest.verdict == ("known holes" if rows else "complete")
+    assert manifest.verdict == ("known gaps" if rows else "complete")
     assert unhealed(session) == manifest.gaps["opened"] - manifest.gaps["healed"]
     check_verified(folder, rows, recordings.judged(some)["sequences"])
     return holes

@@ -71,7 +71,7 @@ def test_a_recording_that_begins_in_mid_stream_was_joined_late(tmp_path: Path) -
     session = imported(tmp_path, part)
 
     check(session, recordings.judged(recordings.lines(name, 30_000)))
-    assert session.manifest.verdict == "known holes"
+    assert session.manifest.verdict == "known gaps"
     assert session.rows()["gaps"]["cause"].to_pylist()[0] == "joined_late"
 
 

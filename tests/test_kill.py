@@ -63,7 +63,7 @@ def test_after_a_kill_every_store_equals_the_journal(seed: int, tmp_path: Path) 
 
     data = tmp_path / "data"
     found = manifests(data)
-    assert [manifest.verdict for manifest in found] == ["cut short", "known holes"]
+    assert [manifest.verdict for manifest in found] == ["cut short", "known gaps"]
     for manifest in found:
         made = {name: (rows.made, rows.digest) for name, rows in manifest.tally.rows.items()}
         for store in (parquet, clickhouse):
@@ -85,7 +85,7 @@ def test_a_session_killed_before_its_first_fsync_is_a_hole_of_the_next(tmp_path:
     finish(tmp_path)
 
     found = manifests(tmp_path / "data")
-    assert [one.verdict for one in found] == ["cut short", "known holes", "complete"]
+    assert [one.verdict for one in found] == ["cut short", "known gaps", "complete"]
     gaps = parquet(tmp_path / "data", found[1].session)["gaps"].to_pylist()
     assert [row["cause"] for row in gaps if row["event"] == "opened"] == ["crash"]
 

@@ -108,10 +108,10 @@ def test_the_ended_line_counts_errors_and_warnings_and_gives_the_verdict(tmp_pat
         get_logger("count").error("e")
         get_logger("count").warning("w1")
         logging.getLogger("somebody.else").warning("w2")
-        close_session_logger("known holes")
+        close_session_logger("known gaps")
 
     last = (tmp_path / f"SESSION_{STAMP}.log").read_text().splitlines()[-1]
-    pattern = rf"=== SESSION ENDED: {STAMP} after 0\.\d\ds, errors 1, warnings 2, verdict known holes ==="
+    pattern = rf"=== SESSION ENDED: {STAMP} after 0\.\d\ds, errors 1, warnings 2, verdict known gaps ==="
     assert re.fullmatch(pattern, last.split(" | ", 3)[3])
 
 

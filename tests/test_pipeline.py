@@ -93,7 +93,7 @@ async def test_the_end_is_told_once_the_builder_has_seen_all_else(tmp_path: Path
 
     await run(journal, builder, [], feed, lambda: seen.append(verdict_of(builder.state)))
 
-    assert seen == ["known holes"]
+    assert seen == ["known gaps"]
 
 
 class Unreadable:

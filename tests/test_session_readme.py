@@ -85,7 +85,7 @@ def test_it_names_tables_columns_markets_and_the_seal(tmp_path: Path) -> None:
     text = (folder / "README.md").read_text()
 
     assert hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest() in text
-    assert "**known holes**" in text
+    assert "**known gaps**" in text
     for name, schema in TABLES.items():
         (line,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         assert all(f"`{field.name}` {field.type}" in line for field in schema)
@@ -151,7 +151,7 @@ def test_live_and_dead_sessions_describe_themselves_and_verify(tmp_path: Path) -
 
     assert (code, found["findings"], found["not_checked"]) == (3, [], []), found
     verdicts = [manifest_of(folder).verdict for folder in (dead, live)]
-    assert verdicts == ["cut short", "known holes"]
+    assert verdicts == ["cut short", "known gaps"]
     for folder, verdict in zip((dead, live), verdicts, strict=True):
         assert f"**{verdict}**" in (folder / "README.md").read_text()
         assert all(executed(folder).values())

@@ -11,7 +11,7 @@ from log_help import Logs, logs
 from rich.cells import cell_len
 from rich.console import Console
 
-from kalshi_trio.journal.manifest import Coverage, Manifest, Rows, TallyReport
+from kalshi_trio.journal.manifest import Manifest, Rows, TallyReport
 from kalshi_trio.journal.sinks_report import Report, Stored
 from kalshi_trio.logging_config import open_session_log
 from kalshi_trio.observe.summary import Ending, say_summary, summary, tally_line
@@ -68,7 +68,8 @@ def test_a_sink_that_is_switched_off_is_not_in_the_tally() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "SESSION_20261124_050102: 100,271 frames of 2 markets in 1h 00m\nverdict complete: no gap was opened\n",
+        "SESSION_20261124_050102: 100,271 frames of 2 markets in 1h 00m\nverdict complete: ",
+        "verdict complete: no gap was opened, nothing refused, every book came\n",
         "rows                          made    ClickHouse       Parquet",
         "deltas                      99,000        99,000        99,000",
         "all                        100,391       100,391       100,391",
@@ -93,7 +94,7 @@ def pending(ending: Ending) -> None:
 
 
 def holes(ending: Ending) -> None:
-    ending.manifest.verdict, ending.manifest.gaps = "known holes", {"opened": 3, "healed": 2}
+    ending.manifest.verdict, ending.manifest.gaps = "known gaps", {"opened": 3, "healed": 2}
 
 
 def drift(ending: Ending) -> None:
@@ -108,7 +109,7 @@ def audits(ending: Ending) -> None:
     ("change", "said"),
     [
         (pending, "90,000 + 9,000 pending"),
-        (holes, "verdict known holes: 3 gaps opened, 2 healed, the table gaps has each"),
+        (holes, "verdict known gaps: 3 gaps opened, 2 healed, the table gaps has each"),
         (audits, "audits against REST: 3 exact, 1 consistent"),
         (drift, "new here, kept in the journal: field orderbook_delta.msg.venue"),
     ],
@@ -153,7 +154,7 @@ def test_a_tally_that_does_not_balance_is_an_error(logs: Logs) -> None:
 
 def test_a_market_of_which_no_book_ever_came_is_warned_of(logs: Logs) -> None:
     ending = some_ending()
-    ending.manifest.coverage = {"A": Coverage(9.0, 8.0, [("1", "2")]), "KXNOPE": Coverage(9.0, 0.0, [])}
+    ending.manifest.missing = ["KXNOPE"]
 
     say_summary(ending, Console(file=io.StringIO()))
 

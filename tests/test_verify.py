@@ -25,11 +25,12 @@ from kalshi_trio.errors import UsageError
 from kalshi_trio.history.verify.findings import Covered, Hole, SessionReport
 from kalshi_trio.history.verify.picture import check_name, draw
 from kalshi_trio.history.verify.sequences import Sequences
-from kalshi_trio.history.verify.timeline import ns_of, shares, timeline
+from kalshi_trio.history.verify.timeline import shares, timeline, whole_spans
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.protocol.builder import Builder
+from kalshi_trio.sealing import ns_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -82,12 +83,14 @@ def test_coverage_is_told_as_intervals_percentage_and_stale_time(data: Path) -> 
     session = only(checked(data))
     for market in (A, B):
         covered = session.coverage[market]
-        spans = [(ns_of(end) - ns_of(start)) / 1e9 for start, end in covered.valid]
+        spans = [(ns_of(end) - ns_of(start)) / 1e9 for start, end in whole_spans(covered.spans)]
 
         assert len(spans) == 2
-        assert sum(spans) == pytest.approx(covered.valid_seconds)
-        assert covered.stale_seconds == pytest.approx(covered.seconds - covered.valid_seconds)
-        assert covered.percent == pytest.approx(100 * covered.valid_seconds / covered.seconds)
+        assert sum(spans) == pytest.approx(covered.whole_seconds)
+        assert covered.stale_seconds == covered.gap_seconds
+        assert covered.percent == pytest.approx(
+            100 * covered.whole_seconds / (covered.whole_seconds + covered.gap_seconds)
+        )
         assert session.books[market].lost == 1
 
 
@@ -105,7 +108,7 @@ def test_books_that_cannot_be_are_counted_by_kind(tmp_path: Path) -> None:
         delta(5, "0.3000", "5.00", market=B, at=".3"),
     ]
     session.add("frame", 1, frames)
-    session.own("session", event="ended", verdict="known holes")
+    session.own("session", event="ended", verdict="known gaps")
     write(tmp_path, session.records)
     books = only(checked(tmp_path)).books
 
@@ -247,7 +250,7 @@ def test_as_a_command_it_ends_with_the_code_of_the_contract(data: Path, tmp_path
     done = run(data, cwd=tmp_path)
 
     assert done.returncode == 3, done.stderr
-    assert "SESSION_20261124_050102: sound, with known holes" in done.stdout
+    assert "SESSION_20261124_050102: sound, with known gaps" in done.stdout
     assert f"Coverage: {A}: whole " in done.stdout
     assert "Gaps: 7" in done.stdout
     assert "cause sequence" in done.stdout
@@ -287,10 +290,10 @@ def test_a_picture_has_to_be_svg_or_png(data: Path, tmp_path: Path) -> None:
 
 
 def report(*spans: tuple[str, str]) -> SessionReport:
-    covered = Covered(10.0, 5.0, list(spans), 50.0, 5.0)
+    covered = Covered(5.0, 5.0, [(*span, "whole") for span in spans], 50.0, 5.0)
     gap = Hole(7, 1, "sequence", None, None, None, [A], "2026-11-24T05:00:05.000000000Z")
     start, end = "2026-11-24T05:00:00.000000000Z", "2026-11-24T05:00:10.000000000Z"
-    return SessionReport("s", "SESSION_S", "known holes", 9, start, end, gaps=[gap], coverage={A: covered})
+    return SessionReport("s", "SESSION_S", "known gaps", 9, start, end, gaps=[gap], coverage={A: covered})
 
 
 SPANS = (

@@ -61,7 +61,7 @@ def records(frames: int = 1_500, *, lost: int = 0, seed: int = 7) -> list[Record
             waiting = []
     session.add("frame", 1, waiting)
     session.own("connection", 1, event="closed", final=True)
-    session.own("session", event="ended", verdict="known holes" if lost else "complete")
+    session.own("session", event="ended", verdict="known gaps" if lost else "complete")
     return session.records
 
 

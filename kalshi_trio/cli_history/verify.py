@@ -17,7 +17,7 @@ from kalshi_trio.cli_options import chosen, settings_options
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="draw the coverage: .svg or .png")
 @click.pass_context
 def command(context: click.Context, /, session: str, *, as_json: bool, picture: Path | None, **flags: object) -> None:
-    """Hold SESSION, or all sessions of a data folder, against its journal: exit code 0 clean, 3 known holes, 4 damage."""
+    """Hold SESSION, or all sessions of a data folder, against its journal: exit code 0 clean, 3 known gaps, 4 damage."""
     import msgspec  # noqa: PLC0415 -- help stays quick
     from rich.console import Console  # noqa: PLC0415 -- as above
 

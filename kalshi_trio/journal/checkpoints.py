@@ -30,7 +30,7 @@ SHARE = 32
 states (prices and sizes of thousands of levels) to a half."""
 UNKNOWN = 2**63 - 1
 """Behind every time."""
-_MARK = b"checkpt2"
+_MARK = b"checkpt3"
 _HEAD = len(_MARK) + 32
 """The mark and the SHA-256 of what follows: three numbers, eight bytes each, and the state, compressed."""
 

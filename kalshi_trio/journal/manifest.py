@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from kalshi_trio.journal.files import sync_folder
 
-Verdict = Literal["open", "complete", "known holes", "cut short"]
+Verdict = Literal["open", "complete", "known gaps", "cut short", "nothing recorded"]
 
 
 class Rows(Struct):
@@ -56,11 +56,20 @@ class Segment(Struct):
 
 
 class Coverage(Struct):
-    """When a market's book was whole and in sequence; times as RFC 3339 texts with nanoseconds."""
+    """What a market's book was, from when to when.
 
-    seconds: float
-    valid_seconds: float
-    valid: list[tuple[str, str]]
+    A span: two RFC 3339 texts with nanoseconds, `whole`, `gap` or `closed`, and, of a gap, its cause.
+    """
+
+    whole_seconds: float = 0.0
+    gap_seconds: float = 0.0
+    spans: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def whole_percent(self) -> float | None:
+        """How much of the time in which it was open and wanted its book was whole; None if there was no such time."""
+        known = self.whole_seconds + self.gap_seconds
+        return 100 * self.whole_seconds / known if known else None
 
 
 class Previous(Struct):
@@ -82,6 +91,8 @@ class Manifest(Struct):
     clock: str = "receive"
     ended: str | None = None
     verdict: Verdict = "open"
+    missing: list[str] = field(default_factory=list)
+    """Wanted markets that never had a book."""
     markets: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     tally: TallyReport = field(default_factory=TallyReport)
@@ -107,9 +118,25 @@ def write(path: Path, thing: object) -> None:
 def read(folder: Path) -> Manifest | None:
     """The manifest of a session's folder; None if there is none that can be read."""
     try:
-        return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        about = msgspec.json.decode((folder / "manifest.json").read_bytes())
+        return msgspec.convert(_renewed(about), Manifest)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
         return None
+
+
+def _renewed(about: Any) -> Any:
+    """The words of 1.0's first manifests as those of today: a verdict, and coverage that knew no gaps and no closing."""
+    if not isinstance(about, dict):
+        return about
+    if about.get("verdict") == "known holes":
+        about["verdict"] = "known gaps"
+    covered = about.get("coverage")
+    for one in covered.values() if isinstance(covered, dict) else ():
+        if isinstance(one, dict) and "valid_seconds" in one:
+            whole, seconds, valid = (one.pop(name, None) for name in ("valid_seconds", "seconds", "valid"))
+            one["whole_seconds"], one["gap_seconds"] = whole, max(seconds - whole, 0.0)
+            one["spans"] = [[*span, "whole"] for span in valid]
+    return about
 
 
 def seal(folder: Path, manifest: Manifest) -> None:

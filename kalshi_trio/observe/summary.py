@@ -25,11 +25,12 @@ LABELS = {"clickhouse": "ClickHouse", "parquet": "Parquet"}
 """Sinks in the order in which they are named."""
 MEANING = {
     "open": "it was not sealed",
-    "complete": "no gap was opened",
-    "known holes": "the table gaps has each",
+    "complete": "no gap was opened, nothing refused, every book came",
+    "known gaps": "the table gaps has each",
     "cut short": "the process died",
+    "nothing recorded": "no data frame came",
 }
-STYLES = {"complete": "green", "known holes": "yellow", "cut short": "red"}
+STYLES = {"complete": "green", "known gaps": "yellow", "cut short": "red", "nothing recorded": "red"}
 PLAIN_WIDTH = 100
 SHOWN_MARKETS = 20
 
@@ -67,7 +68,7 @@ def say_summary(ending: Ending, console: Console) -> None:
     if ending.part:
         return
     log.info("%s", tally_line(ending.manifest, ending.report))
-    bookless = [ticker for ticker, found in ending.manifest.coverage.items() if not found.valid]
+    bookless = ending.manifest.missing
     if bookless:
         more = f" and {len(bookless) - SHOWN_MARKETS:,} more" if len(bookless) > SHOWN_MARKETS else ""
         log.warning("No book ever came of %s%s", ", ".join(map(escape, bookless[:SHOWN_MARKETS])), more)

@@ -14,6 +14,7 @@ from kalshi_trio.journal.batches import Damage
 from kalshi_trio.journal.reading import newest_frame, read_around, read_session
 from kalshi_trio.protocol.book import ONE_DOLLAR_E4
 from kalshi_trio.protocol.builder import Builder
+from kalshi_trio.protocol.coverage import WHOLE
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL
 from kalshi_trio.protocol.numbers import NULL
 from kalshi_trio.protocol.state import Gap, Market, State
@@ -142,7 +143,7 @@ def _book(state: State, market: Market, session: str) -> BookAt:
     bids = sorted(book.yes.levels.items(), reverse=True)
     asks = sorted((ONE_DOLLAR_E4 - price, size) for price, size in book.no.levels.items())
     valid = market.valid and not state.holed
-    lost_ns = market.spans[-1][1] if market.spans else 0
+    lost_ns = next((end for _, end, what, _ in reversed(market.spans) if what == WHOLE), 0)
     hole = None if valid else _hole(state, market)
     return BookAt(
         *(session, market.ticker, state.frame, state.last_ns, bids, asks, valid),
@@ -153,7 +154,7 @@ def _book(state: State, market: Market, session: str) -> BookAt:
 
 
 def _hole(state: State, market: Market) -> Hole | None:
-    """The first of the known holes since the market's last snapshot, which healed all that were before it."""
+    """The first of the known gaps since the market's last snapshot, which healed all that were before it."""
     gaps = [gap for gap in state.gaps if market.ticker in gap.markets and gap.channel in (BOOK_CHANNEL, None)]
     if gaps:
         return _told(min(gaps, key=lambda gap: gap.frame))

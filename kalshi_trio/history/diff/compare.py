@@ -7,7 +7,6 @@ their first times to the earlier of their last.
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from kalshi_trio.history.diff.found import (
     Tally,
 )
 from kalshi_trio.history.diff.telling import Change, Instant, Key, Telling
+from kalshi_trio.protocol.coverage import WHOLE
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL
-from kalshi_trio.sealing import time_text
+from kalshi_trio.sealing import ns_of, time_text
 
 SLACK_US = 60_000_000
 """Connections of one session may lie so far apart in the exchange's time."""
@@ -184,8 +184,8 @@ class _State:
         """Whether one stretch of the manifest's coverage holds both."""
         coverage = self._side.manifest.coverage.get(market)
         first, last = self._received(first_us), self._received(last_us)
-        spans = coverage.valid if coverage else ()
-        return any(_ns(start) <= first and last <= _ns(end) for start, end in spans)
+        spans = [(ns_of(span[0]), ns_of(span[1])) for span in (coverage.spans if coverage else ()) if span[2] == WHOLE]
+        return any(start <= first and last <= end for start, end in spans)
 
     def cause(self, market: str, first_us: int, last_us: int, next_us: int) -> str:
         """Why it lacks what came between these times. A hole is seen with the next frame, at `next_us` at the latest."""
@@ -224,7 +224,7 @@ def _markets(side: Telling) -> set[str]:
 
 def _percent(side: Telling, market: str) -> float:
     coverage = side.manifest.coverage.get(market)
-    return round(100 * coverage.valid_seconds / coverage.seconds, 3) if coverage and coverage.seconds else 0.0
+    return round(coverage.whole_percent or 0.0, 3) if coverage else 0.0
 
 
 def _about(side: Telling, common: set[str]) -> SessionFound:
@@ -239,9 +239,3 @@ def _text(us: int) -> str:
 
 def _healed(ns: int) -> str | None:
     return time_text(ns) if ns else None
-
-
-def _ns(text: str) -> int:
-    second, _, fraction = text.rstrip("Z").partition(".")
-    moment = datetime.datetime.fromisoformat(second).replace(tzinfo=datetime.UTC)
-    return int(moment.timestamp()) * 10**9 + int(fraction.ljust(9, "0"))

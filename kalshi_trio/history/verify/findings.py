@@ -140,7 +140,7 @@ class SessionReport(Struct):
 
     @property
     def exit_code(self) -> int:
-        """As in the contract: 0 clean, 3 known holes or cut short, 4 damage."""
+        """As in the contract: 0 clean, 3 known gaps or cut short, 4 damage."""
         return code_of(self.findings)
 
 

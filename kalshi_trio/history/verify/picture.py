@@ -6,7 +6,8 @@ from pathlib import Path
 
 from kalshi_trio.errors import FolderNotWritable, UsageError
 from kalshi_trio.history.verify.findings import SessionReport
-from kalshi_trio.history.verify.timeline import ns_of
+from kalshi_trio.history.verify.timeline import whole_spans
+from kalshi_trio.sealing import ns_of
 
 MOST_MARKETS = 80
 LEGEND = "green: whole and in sequence · red: no book that can be trusted, or none yet · ticks: a gap opened"
@@ -33,7 +34,7 @@ def draw(sessions: list[SessionReport], path: Path) -> None:
     for line, ticker in enumerate(markets):
         for one in (one for one in sessions if ticker in one.coverage and one.ended):
             axes.broken_barh([_span(one.started, one.ended or one.started)], (line - 0.4, 0.8), color="#d65f5f")
-            valid = [_span(*span) for span in one.coverage[ticker].valid]
+            valid = [_span(*span) for span in whole_spans(one.coverage[ticker].spans)]
             axes.broken_barh(valid, (line - 0.4, 0.8), color="#4c9f70")
             opened = [_days(gap.opened_at) for gap in one.gaps if ticker in gap.markets]
             axes.plot(opened, [line] * len(opened), "|", color="black", markersize=7)
@@ -61,8 +62,8 @@ def _markets(sessions: list[SessionReport]) -> tuple[list[str], int]:
 
 def _share(sessions: list[SessionReport], ticker: str) -> float:
     mine = [one.coverage[ticker] for one in sessions if ticker in one.coverage]
-    whole = sum(one.seconds for one in mine)
-    return sum(one.valid_seconds for one in mine) / whole if whole else 0.0
+    whole = sum(one.whole_seconds + one.gap_seconds for one in mine)
+    return sum(one.whole_seconds for one in mine) / whole if whole else 0.0
 
 
 def _percent(sessions: list[SessionReport], ticker: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kalshi_trio.history.verify.findings import Finding, Held, Hole, Report, SessionReport, Table
-from kalshi_trio.history.verify.timeline import ns_of, timeline
+from kalshi_trio.history.verify.timeline import timeline, whole_spans
+from kalshi_trio.sealing import ns_of
 
 MOST = 40
 """Lines of a table; `--json` has all."""
@@ -58,7 +59,7 @@ def _coverage(one: SessionReport) -> Section:
     columns = ("market", "whole", f"{began[11:19]} to {ended[11:19]}", "stale s", "books lost", "negative", "crossed")
     lines = [
         (
-            *(ticker, f"{covered.percent:.2f} %", timeline(covered.valid, start, end, CELLS)),
+            *(ticker, f"{covered.percent:.2f} %", timeline(whole_spans(covered.spans), start, end, CELLS)),
             f"{covered.stale_seconds:,.3f}",
             *(str(getattr(one.books.get(ticker), name, 0)) for name in ("lost", "negative", "crossed")),
         )
@@ -87,7 +88,7 @@ def head(one: SessionReport) -> str:
 
 def verdict(one: SessionReport) -> str:
     """How it ended for this session."""
-    words = {0: "clean", 3: "sound, with known holes", 4: "DAMAGED"}
+    words = {0: "clean", 3: "sound, with known gaps", 4: "DAMAGED"}
     state = ", still open" if one.verdict == "open" else ""
     return f"{one.name}: {words[one.exit_code]}{state}"
 

@@ -18,8 +18,9 @@ from kalshi_trio.journal.digest import session_digest
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment
 from kalshi_trio.journal.names import segment_of
 from kalshi_trio.journal.sinks_report import Said, read_report
+from kalshi_trio.protocol.coverage import missing
 from kalshi_trio.protocol.state import State
-from kalshi_trio.sealing import coverage, time_text
+from kalshi_trio.sealing import concerned, coverage, time_text
 from kalshi_trio.sinks.rows import RowSource
 
 
@@ -168,21 +169,20 @@ class SessionCheck:
             self.report.tables[table] = Table(said.made or seen.made, said.digest, seen.digest, sinks)
 
     def _markets(self, state: State) -> None:
-        whole = max(state.last_ns - state.started_ns, 0) / 1e9
         for ticker, market in sorted(state.markets.items()):
             self.report.books[ticker] = Book(
                 *(market.snapshots, market.deltas, market.unanchored),
                 *(market.lost, market.negative, market.crossed),
             )
-        for ticker in sorted({*state.wanted, *state.markets}):
+        for ticker in concerned(state):
             found = coverage(state, ticker)
-            percent = 100 * found.valid_seconds / whole if whole else 0.0
-            stale = max(found.seconds - found.valid_seconds, 0.0)
             self.report.coverage[ticker] = Covered(
-                found.seconds, found.valid_seconds, found.valid, percent=percent, stale_seconds=stale
+                *(found.whole_seconds, found.gap_seconds, found.spans),
+                percent=found.whole_percent or 0.0,
+                stale_seconds=found.gap_seconds,
             )
-            if ticker not in state.markets or not state.markets[ticker].snapshots:
-                self._found.append(Finding("note", "journal", ticker, "no book of it ever came"))
+        for ticker in missing(state):
+            self._found.append(Finding("note", "journal", ticker, "no book of it ever came"))
 
 
 def _cut(piece: Piece, manifest: Manifest | None) -> Iterator[tuple[Piece, Segment | None]]:

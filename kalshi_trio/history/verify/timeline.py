@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
+
+from kalshi_trio.protocol.coverage import WHOLE
+from kalshi_trio.sealing import ns_of
 
 _CELLS = ((0.9995, "█"), (0.5, "▓"), (1e-9, "░"), (-1.0, "·"))
 
 
-def ns_of(text: str) -> int:
-    """Nanoseconds since 1970 of a time as the manifest has it."""
-    second, _, fraction = text.removesuffix("Z").partition(".")
-    whole = datetime.datetime.fromisoformat(second).replace(tzinfo=datetime.UTC)
-    return int(whole.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0"))
+def whole_spans(spans: Sequence[tuple[str, ...]]) -> list[tuple[str, str]]:
+    """From when to when the book was whole."""
+    return [(span[0], span[1]) for span in spans if span[2] == WHOLE]
 
 
 def shares(spans: Sequence[tuple[str, str]], start: int, end: int, cells: int) -> list[float]:
