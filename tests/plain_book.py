@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from plain_cover import Cover
 from plain_wire import Row, count_text, price_text
 
 
 def new_book() -> dict[str, Any]:
-    """`via`: whence it came; `based`: there was a snapshot; `whole`: it can be trusted; `time`: of its last change."""
+    """`via`: whence it came; `based`: there was a snapshot; `whole`: it can be trusted; `time`: of its last change.
+
+    `proved`: when a snapshot last showed it; `had`: there ever was one; `closed`: "emptied" or "determined".
+    """
     empty: dict[str, Any] = {"yes": {}, "no": {}, "via": None, "based": False, "whole": False}
-    return empty | {
-        "time": None,
-        "seen": (0, 0),
-        "told": None,
-        "since": 0,
-        "spans": [],
-        "doubted": False,
-        "turned": False,
-    }
+    empty |= {"proved": 0, "had": False, "closed": "", "cover": Cover(), "doubted": False, "turned": False}
+    return empty | {"time": None, "seen": (0, 0), "told": None}
 
 
 def best(levels: dict[int, int]) -> tuple[int | None, int | None]:

@@ -1,7 +1,7 @@
 """What the rows of a session have to be, worked out once more with plain dicts: it shares no code with the program.
 
 It reads a journal's records one by one, with `json`, and knows nothing of speed: every book touched in an instant is
-looked at again when the instant is over, and every hole is asked whether a snapshot concerns it.
+looked at again when the instant is over, and every gap is asked whether a snapshot concerns it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from plain_book import best, new_book, top
-from plain_holes import BOOK, TERMINAL, Holes
+from plain_gaps import BOOK, TERMINAL, Gaps
 from plain_wire import ROWS, Refused, Row, count_text, levels_of, price_text, time_of, units
 
 CHANNELS = {
@@ -30,18 +30,22 @@ TABLES = ("deltas", "snapshots", "trades", "tickers", "lifecycle", "top_of_book"
 
 
 class Plain:
-    """A session as it should be told: `rows`, `tally`, `types`, `books`; `lost` before a record that has holes before it."""
+    """A session as it should be told: `rows`, `tally`, `types`, `books`; `lost` before a record behind lost ones."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list[Row]] = {name: [] for name in TABLES}
         self.tally: Counter[str] = Counter()
         self.types: Counter[str] = Counter()
         self.books: dict[str, dict[str, Any]] = {}
-        self.holes = Holes(partial(self._row, "gaps"))
-        self._wanted: list[str] = []
+        self.gaps = Gaps(partial(self._row, "gaps"), self._without_book)
+        self.wanted: list[str] = []
+        self.began: int | None = None
+        self._told_what_is_wanted = self._as_seen = False
+        self._awaited: dict[str, tuple[int, int]] = {}
+        self._heard: dict[int, dict[str, int]] = {}
+        self._before = 0
         self._about = {"source": "live", "software": "", "settings": "{}"}
         self._links: dict[int, dict[int, dict[str, Any]]] = {}
-        self._greeted: set[int] = set()
         self._turned: set[int] = set()
         self._lost = False
         self._here: Row = {}
@@ -50,16 +54,22 @@ class Plain:
         """Records are missing before the next one."""
         self._lost = True
 
-    def record(self, frame: int, kind: str, connection: int, ts_recv: int, data: bytes) -> None:
+    def record(self, frame: int, kind: str, connection: int, ts_recv: int, mono_ns: int, data: bytes) -> None:
         """Takes one record of the journal."""
         self._here = {"frame": frame, "ts_recv": ts_recv, "connection": connection, "sid": 0, "seq": 0}
+        self._mono = mono_ns
+        self.began = ts_recv if self.began is None else self.began
         if self._lost:
             self._lost = False
             self._damage()
+        self._before = ts_recv
+        self._judge(mono_ns)
         if kind == "frame":
             self._links.setdefault(connection, {})
+            heard = self._heard.setdefault(connection, {"opened": ts_recv, "last": ts_recv})
             self.tally["received"] += 1
             self._frame(data)
+            heard["last"] = ts_recv
         elif kind == "connection":
             self._connection(connection, json.loads(data))
         elif kind == "session":
@@ -74,7 +84,7 @@ class Plain:
             kind = str(message["type"])
         except (ValueError, TypeError, KeyError):
             self.tally["refused"] += 1
-            self._miss(self._here["connection"])
+            self._spoil_all(self._here["connection"], None, "unreadable", None)
             return
         connection, sid, seq = self._here["connection"], message.get("sid", 0), message.get("seq", 0)
         self._here |= {"sid": sid, "seq": seq}
@@ -86,10 +96,12 @@ class Plain:
             if kind == "orderbook_delta":
                 self._delta(run, msg, stale=stale)
             elif kind == "orderbook_snapshot":
-                self._snapshot(run, msg, stale=stale)
+                self._snapshot(run, message, stale=stale)
             elif kind in ROWS:
                 table, row = ROWS[kind]
                 self._row(table, row(msg))
+                if table == "lifecycle":
+                    self._life(msg)
             elif kind in REPLIES:
                 self._reply(kind, message, msg)
                 self.tally["control"] += 1
@@ -97,16 +109,19 @@ class Plain:
                 self.tally["unknown"] += 1
         except Refused:
             self.tally["refused"] += 1
-            self._missed(kind, msg)
+            self._missed(run, kind, msg)
         else:
             self.types[kind] += 1
+        if run["next"] == seq + 1:
+            run["heard"] = self._here["ts_recv"]
 
     def _run(self, connection: int, sid: int) -> dict[str, Any]:
-        fresh = {"key": (connection, sid), "channel": "", "next": 1, "now": 0, "touched": set(), "back": None}
+        fresh: dict[str, Any] = {"key": (connection, sid), "channel": "", "next": 1, "now": 0, "touched": set()}
+        fresh |= {"heard": None, "back": None}
         return self._links.setdefault(connection, {}).setdefault(sid, fresh)
 
     def _out_of_sequence(self, run: dict[str, Any], kind: str, message: Row) -> bool:
-        """Whether this number came before; opens the hole that it shows. `next` None: any number will do."""
+        """Whether this number came before; opens the gap that it shows. `next` None: any number will do."""
         expected, got = run["next"], message["seq"]
         if expected in (None, got) or run["back"] == (got - 1, expected):
             run["next"] = got + 1
@@ -117,22 +132,80 @@ class Plain:
         run["next"] = max(expected, got + 1)
         run["back"] = (got, expected) if got < expected else None  # the next one may show that the run began again
         cause = "joined_late" if expected == 1 else "sequence"
-        if run["channel"] == BOOK:
-            self._spoil(self._concerned(*run["key"]), cause, expected, got)
+        where: tuple[int, int] = run["key"]
+        if run["channel"] in (BOOK, ""):
+            self._spoil_all(*where, cause, run["channel"] or None, expected=expected, got=got)
         else:
-            self.holes.open(self._here, cause, run["channel"] or None, self._wanted, expected, got)
+            told = {"sid": run["key"][1], "expected": expected, "got": got}
+            self.gaps.open(self._here, cause, run["channel"], self.wanted, self._known(*run["key"]), **told)
+        if got < expected:
+            run["heard"] = self._here["ts_recv"]
         return bool(got < expected)
 
-    def _missed(self, kind: str, msg: Row) -> None:
-        """A frame of a book could not be read: that book misses it; if it names none, all of its sid's."""
-        if kind in ("orderbook_delta", "orderbook_snapshot"):
-            named = msg.get("market_ticker")
-            if not named:
-                self._miss(self._here["connection"], self._here["sid"])
-            elif self.books.get(named, new_book())["whole"] or (
-                (named in self.books or named in self._wanted) and not self.holes.waiting_for(named)
-            ):
-                self._spoil([named], "unreadable")
+    def _missed(self, run: dict[str, Any], kind: str, msg: Row) -> None:
+        """A frame could not be read: its market misses it; if it names none, all that it may have been about."""
+        (connection, sid), named = run["key"], msg.get("market_ticker")
+        channel = CHANNELS.get(kind)
+        if channel == BOOK and named:
+            if self._wants(named):
+                self._spoil([named], "unreadable", (connection, sid), self._known(connection, sid or None))
+            elif named in self.books:
+                self._distrust(named)
+        elif channel in (BOOK, None):
+            self._spoil_all(connection, sid or None, "unreadable", channel)
+        elif not named or self._wants(named):
+            about = [named] if named else self.wanted
+            if about:
+                self.gaps.open(self._here, "unreadable", channel, about, self._known(connection, sid or None), sid=sid)
+
+    def _life(self, msg: Row) -> None:
+        """A market that is determined is closed, until it is activated again and trades."""
+        market, event = msg.get("market_ticker"), msg["event_type"]
+        if market and self._wants(market):
+            if event in ("determined", "settled"):
+                self.books.setdefault(market, new_book())
+                self._close(market, "determined")
+            elif event == "activated" and self.books.get(market, new_book())["closed"]:
+                self.books[market]["closed"] = "emptied"
+
+    def _close(self, market: str, how: str) -> None:
+        book = self.books[market]
+        book["closed"] = how if book["closed"] != "determined" else "determined"
+        self.gaps.market(market, self._here["ts_recv"])
+        self._awaited.pop(market, None)
+        book["cover"].mark("closed", self._here["ts_recv"])
+
+    def _reopen(self, market: str) -> None:
+        if self.books[market]["closed"] == "emptied":
+            self.books[market]["closed"] = ""
+            self.books[market]["cover"].mark("whole", self._here["ts_recv"])
+
+    def _without_book(self, market: str, since: int, cause: str) -> None:
+        """A gap begins for this market."""
+        self._awaited.pop(market, None)
+        if self._wants(market):
+            book = self.books.setdefault(market, new_book())
+            book["closed"] = ""
+            book["cover"].mark("gap", since, cause)
+
+    def _wants(self, market: str) -> bool:
+        return market in self.wanted or not self._told_what_is_wanted
+
+    def _await(self, market: str, since: int) -> None:
+        self._awaited.setdefault(market, (since, self._mono))
+
+    def _judge(self, mono_ns: int | None) -> None:
+        """Ten seconds are enough for a first snapshot; None: there is no more time."""
+        late = {m: since for m, (since, asked) in self._awaited.items() if mono_ns is None or mono_ns - asked >= 10**10}
+        for since in dict.fromkeys(late.values()):
+            self.gaps.open(self._here, "no_book", BOOK, [m for m in late if late[m] == since], since)
+
+    def _known(self, connection: int, sid: int | None = None) -> int:
+        """Until when we know that we have all of a sid, or of the whole connection."""
+        heard = self._heard.get(connection, {"opened": self._here["ts_recv"], "last": self._here["ts_recv"]})
+        if sid is None:
+            return heard["last"]
+        return self._links[connection].get(sid, {}).get("heard") or heard["opened"]
 
     def _delta(self, run: dict[str, Any], msg: Row, *, stale: bool) -> None:
         side, market = msg["side"], msg.get("market_ticker")
@@ -150,16 +223,30 @@ class Plain:
                 size = None
                 self._impossible(market)
             else:
+                if price >= max(book[side], default=0) and market not in run["touched"]:
+                    self._reopen(market)
                 book[side] |= {price: size}
                 if not size:
                     del book[side][price]
                 run["touched"].add(market)
-        elif not book["based"]:
-            book["via"] = run["key"]
+        else:
+            self._no_base(run, market, book)
         what = {"market": market, "side": side, "price": price_text(price), "delta": count_text(change)}
         self._row("deltas", {"ts_event": time, **what, "size": count_text(size), "valid": size is not None})
 
-    def _snapshot(self, run: dict[str, Any], msg: Row, *, stale: bool) -> None:
+    def _no_base(self, run: dict[str, Any], market: str, book: dict[str, Any]) -> None:
+        """A delta of a market whose book is not whole; if no gap says so, one does now, or when its snapshot is late."""
+        if not book["based"]:
+            book["via"] = run["key"]
+        if book["whole"] or book["cover"].now == "gap" or not self._wants(market):
+            return
+        if book["closed"] == "emptied":
+            self._spoil([market], "no_book", run["key"], self._known(*run["key"]))
+        elif not book["closed"]:
+            self._await(market, self._known(*run["key"]))
+
+    def _snapshot(self, run: dict[str, Any], message: Row, *, stale: bool) -> None:
+        msg = message["msg"]
         sides = {side: levels_of(msg, side) for side in ("yes", "no")}
         market = msg["market_ticker"]
         levels: list[tuple[str | None, int | None, int | None]] = [
@@ -178,77 +265,107 @@ class Plain:
         if book["doubted"] and not book["whole"] and crossed:
             return
         book["doubted"] = book["turned"] = False
-        if not book["whole"]:
-            book["since"] = self._here["ts_recv"]
+        self._whole(run, market, book, asked=message.get("id", 0) != 0, levels=bool(levels))
         for name, found in sides.items():
             book[name] = {at: many for at, many in dict(found).items() if many}
         book |= {"based": True, "whole": True, "via": run["key"], "time": None}
         book["seen"] = (self._here["frame"], self._here["ts_recv"])
         run["touched"].add(market)
-        self.holes.snapshot(market, self._here["ts_recv"])
+
+    def _whole(self, run: dict[str, Any], market: str, book: dict[str, Any], *, asked: bool, levels: bool) -> None:
+        """A snapshot: it heals; one without levels, not the first of its subscription, that nobody asked for closes."""
+        book |= {"had": True, "proved": self._here["ts_recv"]}
+        if not levels and not asked and book["based"] and book["via"] == run["key"]:
+            self._close(market, "emptied")
+            return
+        self.gaps.market(market, self._here["ts_recv"])
+        self._awaited.pop(market, None)
+        if book["closed"] == "emptied" and levels:
+            book["closed"] = ""
+        if not book["closed"]:
+            book["cover"].mark("whole", self._here["ts_recv"])
 
     def _reply(self, kind: str, message: Row, msg: Row) -> None:
         runs = self._links[self._here["connection"]]
         sid = message.get("sid") or msg.get("sid", 0)
         if kind == "subscribed":
-            self._run(self._here["connection"], sid)["channel"] = msg["channel"]
-            self.holes.subscribed(msg["channel"], self._here["ts_recv"])
+            run = self._run(self._here["connection"], sid)
+            run |= {"channel": msg["channel"], "heard": run["heard"] or self._here["ts_recv"]}
+            self.gaps.subscribed(msg["channel"], self._here["ts_recv"])
         elif kind == "unsubscribed" and sid in runs and message.get("id", 0) >= ASKED_FOR:
             run = runs.pop(sid)
             self._instant_over(run, None, cut_short=True)
             for market, book in self.books.items():
                 if book["via"] == run["key"]:
+                    if self._wants(market):
+                        self._close(market, "emptied")
                     self._distrust(market)
                     book |= {"based": False, "yes": {}, "no": {}}
         elif sid in runs and (kind == "unsubscribed" or (kind == "error" and msg.get("code") in TERMINAL)):
-            run, cause = runs.pop(sid), TERMINAL[msg.get("code", 10)]
+            run, cause = runs[sid], TERMINAL[msg.get("code", 10)]
             self._instant_over(run, None, cut_short=True)
-            if run["channel"] == BOOK:
-                self._spoil(self._concerned(*run["key"]), cause)
+            if run["channel"] in (BOOK, ""):
+                self._spoil_all(self._here["connection"], sid, cause, run["channel"] or None)
             else:
-                self.holes.open(self._here, cause, run["channel"] or None, self._wanted)
+                known = self._known(*run["key"])
+                self.gaps.open(self._here, cause, run["channel"], self.wanted, known, sid=sid)
+            del runs[sid]
 
     def _connection(self, number: int, event: Row) -> None:
+        now = self._here["ts_recv"]
         if event["event"] == "open":
-            self._greeted.add(number)
             self._links.setdefault(number, {})
+            self._heard[number] = {"opened": now, "last": now}
+            self.gaps.connected(now)
+            for market in self.wanted if not self._as_seen else ():
+                book = self.books.get(market, new_book())
+                if not book["based"] and not book["closed"] and book["cover"].now != "gap":
+                    self._await(market, now)
         elif event["event"] == "closed":
-            final = event.get("final", False)
-            concerned = self._concerned(number)
-            self._drop(number, final=final)
-            if not final and (self._links.get(number) or number in self._greeted):
-                self.holes.open(self._here, event["cause"], None, concerned)
+            final, heard = event.get("final", False), self._heard.pop(number, None)
+            until = heard["last"] if heard and not final else now
+            if heard and "heard_ns" in event:
+                until = min(max(event["heard_ns"], heard["opened"]), now)
+            if heard and not final:
+                self.gaps.open(self._here, event["cause"], None, self._concerned(number), until)
+            self._drop(number, until, final=final)
             self._links.pop(number, None)
-            self._greeted.discard(number)
             self._turned.discard(number)
+            if final and not self._heard:
+                self._judge(None)
 
     def _session(self, event: Row) -> None:
         if event["event"] == "started":
-            self._wanted = event["markets"]
+            self.wanted, self._told_what_is_wanted = event["markets"], True
+            self._as_seen = event.get("as_seen", False)
             settings = json.dumps(event["settings"], sort_keys=True, separators=(",", ":"))
             self._about = {"source": event["source"], "software": event["software"], "settings": settings}
         else:
             for number in self._links:
-                self._drop(number, final=True)
-        what = {"event": event["event"], "markets": list(self._wanted), "verdict": event.get("verdict")}
+                self._drop(number, self._here["ts_recv"], final=True)
+            if event["event"] == "ended":
+                self._judge(None)
+        what = {"event": event["event"], "markets": list(self.wanted), "verdict": event.get("verdict")}
         self._row("sessions", {**what, **self._about})
-        if event["event"] == "started" and event.get("previous"):
-            self.holes.open(self._here, "crash", None, self._wanted)
+        for dead in event.get("died", []):
+            self.gaps.open(self._here, "crash", None, {*dead["markets"], *self.wanted}, dead["at_ns"])
 
     def _damage(self) -> None:
-        concerned = {*self._wanted, *(market for number in self._links for market in self._concerned(number))}
+        concerned = {market for number in self._links for market in self._concerned(number)} | self._without()
+        self.gaps.open(self._here, "damage", None, concerned, self._before or self._here["ts_recv"])
         for number, runs in self._links.items():
-            self._drop(number, final=False)
+            self._drop(number, 0, final=False)
             for run in runs.values():
                 run["next"] = None
-        self.holes.open(self._here, "damage", None, concerned)
 
-    def _drop(self, connection: int, *, final: bool) -> None:
-        """The connection is over: what is pending is told, its books are gone; a hole begins unless all is over."""
+    def _drop(self, connection: int, until: int, *, final: bool) -> None:
+        """The connection is over: what is pending is told, its books are gone."""
         for run in self._links.get(connection, {}).values():
             self._instant_over(run, None, cut_short=True)
         for market, book in self.books.items():
             if book["based"] and book["via"][0] == connection:
+                if final and book["whole"] and book["cover"].now == "whole":
+                    book["cover"].mark("", until)
                 self._distrust(market, tell=not final)
                 book |= {"based": False, "yes": {}, "no": {}}
 
@@ -269,6 +386,8 @@ class Plain:
                 continue
             (bid, bid_size), (no, no_size) = best(book["yes"]), best(book["no"])
             if (bid or 0) + (no or 0) <= 10_000:
+                if (bid or no) and told_otherwise(book, bid, bid_size, no, no_size):
+                    self._reopen(market)
                 ask = None if no is None else 10_000 - no
                 told = (bid, bid_size, ask, no_size)
                 if told != book["told"]:
@@ -295,36 +414,58 @@ class Plain:
         book = self.books[market]
         if book["whole"]:
             book["whole"] = False
-            book["spans"].append((book["since"], self._here["ts_recv"]))
+            if book["cover"].now == "whole":
+                book["cover"].mark("", self._here["ts_recv"])
             if book["told"] is not None and tell:
                 book["told"] = None
                 self._top(market, (None,) * 4, None, self._here["frame"], self._here["ts_recv"], valid=False)
 
     def _concerned(self, connection: int, sid: int | None = None) -> set[str]:
-        """Markets whose books came from there, and those wanted that have no book anywhere."""
-        mine = {m for m, book in self.books.items() if book["via"] and book["via"][: 1 if sid is None else 2] == (
-            (connection,) if sid is None else (connection, sid))}  # fmt: skip
-        return mine | {market for market in self._wanted if not self.books.get(market, new_book())["based"]}
+        """Wanted markets whose books came from there, and those that have no book anywhere; not the closed ones."""
+        mine = {market for market in self._at(connection, sid) if self._wants(market)}
+        return {market for market in mine if not self.books[market]["closed"]} | self._without()
 
-    def _miss(self, connection: int, sid: int | None = None) -> None:
-        found = {m for m in self._concerned(connection, sid) if m in self._wanted or self.books[m]["whole"]}
-        if found:
-            self._spoil(found, "unreadable")
+    def _at(self, connection: int, sid: int | None) -> list[str]:
+        place = (connection,) if sid is None else (connection, sid)
+        return [market for market, book in self.books.items() if book["via"] and book["via"][: len(place)] == place]
+
+    def _without(self) -> set[str]:
+        """Wanted markets without any book; those that nobody has seen yet only if they were asked for."""
+        known = {m: self.books.get(m) for m in self.wanted if m in self.books or not self._as_seen}
+        return {m for m, book in known.items() if not book or not (book["based"] or book["closed"])}
 
     def _look_turned(self, connection: int) -> None:
         """Where most books of a connection would be possible if NO prices were YES prices, none is to be trusted."""
         mine = {m: book for m, book in self.books.items() if book["based"] and book["via"][0] == connection}
         if len(mine) > 1 and 2 * sum(book["turned"] for book in mine.values()) > len(mine):
             self._turned.add(connection)
-            if whole := [market for market, book in mine.items() if book["whole"]]:
-                self._spoil(whole, "impossible_book")
+            for market in [market for market, book in mine.items() if book["whole"]]:
+                self._impossible(market)
 
     def _impossible(self, market: str) -> None:
-        if market in self.books and self.books[market]["whole"]:
-            self._spoil([market], "impossible_book")
+        """Its numbers followed one another, so nobody knows since when it is wrong: its snapshot was right."""
+        book = self.books[market]
+        if self._wants(market):
+            self._spoil([market], "impossible_book", book["via"], book["proved"])
+        else:
+            self._distrust(market)
 
-    def _spoil(self, markets: Iterable[str], cause: str, expected: int | None = None, got: int | None = None) -> None:
-        self.holes.open(self._here, cause, BOOK, markets, expected, got)
+    def _spoil(self, markets: Iterable[str], cause: str, place: tuple[int, int], since: int) -> None:
+        self.gaps.open(self._here, cause, BOOK, markets, since, sid=place[1])
         for market in markets:
-            if market in self.books:
-                self._distrust(market)
+            self._distrust(market)
+
+    def _spoil_all(self, connection: int, sid: int | None, cause: str, channel: str | None, **numbers: int) -> None:
+        """No book of a sid, or of the connection, can be trusted; those of strangers alone make no gap."""
+        concerned, mine = self._concerned(connection, sid), self._at(connection, sid)
+        if concerned or not mine or any(self._wants(market) for market in mine):
+            known = self._known(connection, sid)
+            self.gaps.open(self._here, cause, channel, concerned, known, sid=sid or 0, **numbers)
+        for market in {*mine, *concerned} & self.books.keys():
+            self._distrust(market)
+
+
+def told_otherwise(book: dict[str, Any], *now: int | None) -> bool:
+    """Whether the last top that made a row was another."""
+    bid, bid_size, no, no_size = now
+    return bool(book["told"] != (bid, bid_size, None if no is None else 10_000 - no, no_size))

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +36,9 @@ class Line(NamedTuple):
     connection: int
     ts_recv: int
     frame: bytes
+
+
+_NAMED = re.compile(rb'"market_ticker": ?"([^"]+)"')
 
 
 class _Envelope(msgspec.Struct):
@@ -123,11 +127,12 @@ class Session:
         return self.add("session", 0, [msgspec.json.encode(event | more)])
 
 
-def journal(some: Iterable[Line], seed: int = 0, markets: Iterable[str] = (), read: int = 60) -> list[Records]:
-    """The records of a session that brought these lines, `read` frames a read at most."""
+def journal(some: Iterable[Line], seed: int = 0, read: int = 60) -> list[Records]:
+    """The records of a session that brought these lines, `read` frames a read at most; it wanted what they name."""
     random_ = random.Random(seed)  # noqa: S311  test data
-    session = Session()
-    session.start(*markets)
+    session, some = Session(), list(some)
+    named = (_NAMED.search(line.frame) for line in some)
+    session.start(*dict.fromkeys(found[1].decode() for found in named if found), as_seen=True)
     connection, waiting = 0, list[bytes]()
     size = random_.randint(1, read)
     for line in some:

@@ -30,11 +30,15 @@ class Read(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A whole session. `harmed`: flushes that are damaged on disk afterwards."""
+    """A whole session. `died`: sessions before it; `seen`: nobody knows since when its markets were wanted.
+
+    `harmed`: flushes that are damaged on disk afterwards.
+    """
 
     era: str
     wanted: int
-    crashed: bool
+    died: int
+    seen: bool
     late: bool
     reads: list[Read]
     harmed: list[int]
@@ -52,6 +56,7 @@ SCENES = st.builds(
     Scene,
     st.sampled_from(["cents", "both", "fp"]),
     st.integers(0, 3),
+    st.integers(0, 2),
     st.booleans(),
     st.booleans(),
     st.lists(_READ, min_size=4, max_size=30),

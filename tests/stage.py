@@ -44,6 +44,7 @@ class Stage:
         self._frames: list[bytes] = []
         self._connections = self._frame = 0
         self._ns, self._us, self._timeless = BEFORE_MIDNIGHT_NS, US, False
+        self._mono = 1
         self._segment, self._harm = 0, ""
         self._cut("segment")
         self._play()
@@ -56,11 +57,16 @@ class Stage:
     def _play(self) -> None:
         scene = self._scene
         started = {"event": "started", "source": "live", "software": "1", "settings": {"b": 1, "a": "x"}}
-        self._own("session", 0, **started, markets=list(MARKETS[: scene.wanted]), previous=scene.crashed or None)
+        died = [
+            {"session": f"old{number}", "last_record": 9, "at_ns": self._ns + lag, "markets": list(MARKETS[number:])}
+            for number, lag in enumerate((-60_000_000_000, 5_000_000)[: scene.died], 1)
+        ]
+        self._own("session", 0, **started, markets=list(MARKETS[: scene.wanted]), died=died, as_seen=scene.seen)
         self._connect(scene.late)
         for read in scene.reads:
             self._cut(read.cut)
             self._ns += read.pause
+            self._mono += max(read.pause, 0)
             for step in read.steps:
                 if step.what in HARM[:3]:
                     self._harm = step.what
@@ -79,7 +85,7 @@ class Stage:
             self.flushes.append((self._segment, []))
 
     def _record(self, kind: Kind, connection: int, data: list[bytes]) -> None:
-        records = Records(self._frame + 1, kind, connection, self._ns, self._ns, data)
+        records = Records(self._frame + 1, kind, connection, self._ns, self._mono, data)
         self._frame = records.last
         self.flushes[-1][1].append(records)
 
@@ -135,7 +141,8 @@ class Stage:
     def _reconnect(self, step: Step) -> None:
         self._end_read()
         link = self._links.pop()
-        self._own("connection", link.number, event="closed", cause=("reconnect", "stall")[step.which % 2])
+        heard = {"heard_ns": self._ns + (0, -3_000_000, -(10**15), 10**15)[step.level]} if step.level < 4 else {}
+        self._own("connection", link.number, event="closed", cause=("reconnect", "stall")[step.which % 2], **heard)
         if not self._links or step.much < 4:
             self._connect(step.level == 1)
 
@@ -246,7 +253,8 @@ class Stage:
         self._send("ticker", "ticker", msg)
 
     def _lifecycle(self, step: Step) -> None:
-        msg = {"market_ticker": MARKETS[step.which % 3], "event_type": "determined", "result": "yes"}
+        msg = {"market_ticker": MARKETS[step.which % 3], "result": "yes"}
+        msg["event_type"] = ("determined", "settled", "activated", "created")[step.level % 4]
         self._send("market_lifecycle_v2", "market_lifecycle_v2", msg if step.much else {"event_type": "x", "é": [1]})
 
     def _ok(self, step: Step) -> None:

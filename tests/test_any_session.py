@@ -32,7 +32,9 @@ from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.names import part_path
 from kalshi_trio.journal.reading import Hole, read_around
 from kalshi_trio.protocol.builder import Builder, SegmentEnd
+from kalshi_trio.protocol.coverage import covered, missing
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, RowBatch
+from kalshi_trio.protocol.state import State
 from kalshi_trio.rebuild import Rebuild
 
 ASKED = os.environ.get("KALSHI_PROPERTY_EXAMPLES")
@@ -71,7 +73,9 @@ class Written:
                 continue
             for records in some:
                 for frame, data in enumerate(records.data, records.first):
-                    self.plain.record(frame, records.kind, records.connection, records.ts_recv, data)
+                    self.plain.record(
+                        *(frame, records.kind, records.connection, records.ts_recv, records.mono_ns), data
+                    )
 
     def _segment_over(self, end: SegmentEnd, rows: Digests) -> None:
         self.ends.append((end, rows))
@@ -146,10 +150,17 @@ def assert_counted(builder: Builder, model: Plain, rows: dict[str, list[Row]]) -
     of_rows += sum(len(rows[name]) for name in ("trades", "tickers", "lifecycle"))
     assert tally.received == of_rows + tally.control + tally.unknown + tally.refused
     assert tally.by_type == {kind: many for kind, many in model.types.items() if many}
-    assert (builder.state.gaps_opened, builder.state.gaps_healed) == (model.holes.opened, model.holes.healed)
-    assert {name: market.spans for name, market in builder.state.markets.items()} == {
-        name: book["spans"] for name, book in model.books.items()
-    }
+    state, gaps = builder.state, model.gaps
+    assert (state.gaps_opened, state.gaps_healed, state.gaps_repeated) == (gaps.opened, gaps.healed, gaps.again)
+
+
+def assert_covered(state: State, model: Plain) -> None:
+    """Of every wanted market, what it was at each moment; and the gaps that are open are no longer than the rows say."""
+    began, end = model.began or 0, state.last_ns
+    for market in model.wanted:
+        book = model.books.get(market)
+        assert covered(state, market) == (book["cover"].spans(began, max(began, end)) if book else [])
+    assert missing(state) == [m for m in model.wanted if m not in model.books or not model.books[m]["had"]]
 
 
 def assert_books_come_back(rows: dict[str, list[Row]]) -> None:
@@ -184,6 +195,7 @@ def test_every_row_is_what_plain_dicts_make_of_the_journal(scene: Scene) -> None
 
     assert_explained(rows, written.plain)
     assert_counted(written.fold.builder, written.plain, rows)
+    assert_covered(written.fold.builder.state, written.plain)
     assert_books_come_back(rows)
 
 
@@ -238,7 +250,7 @@ def cut_anew(written: Written, chance: random.Random) -> Iterator[tuple[int, dic
             yield made.hi, {name: [table] for name, table in made.rows().tables.items()}
 
 
-def test_the_sessions_that_are_drawn_have_every_kind_of_hole() -> None:
+def test_the_sessions_that_are_drawn_have_every_kind_of_gap() -> None:
     causes, depth = Counter[str](), Counter[str]()
 
     @settings(SETTINGS, max_examples=60)
@@ -255,5 +267,5 @@ def test_the_sessions_that_are_drawn_have_every_kind_of_hole() -> None:
         *("sequence", "joined_late", "reconnect", "stall", "impossible_book"),
         *("overflow", "channel_error"),
     } <= set(causes)
-    assert {"damage", "crash"} <= set(causes)
+    assert {"damage", "crash", "unreadable", "no_book"} <= set(causes)
     assert min(depth.values()) > 300

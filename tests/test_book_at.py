@@ -171,8 +171,8 @@ def test_a_book_behind_a_gap_is_what_was_last_known_and_names_the_hole(session: 
     lost, healed = book_at(folder, A, 7), book_at(folder, A, 8)
 
     assert (lost.valid, lost.bids, lost.last_frame) == (False, [(5_100, 200), (5_000, 1_000)], 5)
-    assert (lost.since_ns, lost.why) == (ns(session, 6), "sequence")
-    assert lost.hole == Hole("sequence", 6, ns(session, 6), expected=4, got=9)
+    assert (lost.since_ns, lost.why) == (ns(session, 5), "sequence")
+    assert lost.hole == Hole("sequence", 6, ns(session, 5), expected=4, got=9)
     assert (healed.valid, healed.bids, healed.since_ns, healed.hole) == (True, [(1_000, 100)], ns(session, 8), None)
     assert book_at(folder, B, 8).hole == lost.hole
 
@@ -185,7 +185,7 @@ def test_a_lost_connection_leaves_no_book_and_the_first_hole_is_told(session: Se
     book = book_at(folder, A, 7)
 
     assert (book.valid, book.bids, book.why) == (False, [], "sequence")
-    assert book.since_ns == ns(session, 5)
+    assert book.since_ns == ns(session, 4)
 
 
 def test_behind_the_end_there_is_no_book_but_the_default_is_the_last_data_frame(

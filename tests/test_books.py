@@ -141,7 +141,7 @@ def test_crossing_inside_an_instant_is_silent(fed: Fed) -> None:
         delta(3, "0.7000", "1.00", at=".2"), delta(4, "0.7000", "-1.00", at=".2"), delta(5, "0.0100", "1.00", at=".3")
     )
 
-    assert (fed.warnings, fed.rows("gaps"), fed.rows("top_of_book")) == ([], [], [])
+    assert (fed.warnings, fed.rows("gaps", "cause", "markets"), fed.rows("top_of_book")) == ([], [], [])
 
 
 def test_a_locked_book_is_a_possible_one(fed: Fed) -> None:
@@ -166,7 +166,7 @@ def test_a_book_crossed_in_an_instant_cut_short_is_neither_told_nor_blamed(fed: 
     fed.frames(delta(3, "0.7000", "1.00", at=".2"))
     fed.own(*end, event="ended" if end[0] == "session" else "closed", final=True)
 
-    assert (fed.warnings, fed.rows("gaps"), fed.rows("top_of_book")) == ([], [], [])
+    assert (fed.warnings, fed.rows("gaps", "cause", "markets"), fed.rows("top_of_book")) == ([], [("no_book", [B])], [])
 
 
 def test_a_crossed_snapshot_is_judged_when_a_whole_instant_is_over(fed: Fed) -> None:
@@ -257,16 +257,15 @@ def test_a_new_connection_begins_without_books(fed: Fed) -> None:
     assert fed.builder.state.markets[A].unanchored == 1
 
 
-def test_spans_say_when_a_book_was_valid(fed: Fed) -> None:
+def test_a_book_that_cannot_be_was_last_known_to_be_right_at_its_snapshot(fed: Fed) -> None:
     since = fed.builder.state.markets[A].valid_since
     fed.frames(delta(3, "0.5000", "-9.00", at=".2"))
-    lost = fed.session.ts_recv
-    fed.frames(snapshot(4, A))
+    fed.frames(snapshot(4, A, own=7))
     again = fed.session.ts_recv
     fed.end()
 
     assert fed.builder.state.markets[A].spans == [
-        (since, lost, "whole", ""),
-        (lost, again, "gap", "impossible_book"),
+        (since, since, "whole", ""),
+        (since, again, "gap", "impossible_book"),
         (again, fed.session.ts_recv - 1_000_000, "whole", ""),
     ]

@@ -143,7 +143,7 @@ def test_a_frame_that_cannot_be_read_may_be_any_books_so_all_of_its_connection_a
     fed.frames(delta(2, "0.5000", "1.00", market=B), connection=2)
 
     assert fed.rows("deltas", "size", "valid") == [("11.00", True), (None, False), ("11.00", True)]
-    assert fed.rows("gaps", "cause", "channel", "markets") == [("unreadable", "orderbook_delta", [A])]
+    assert fed.rows("gaps", "cause", "channel", "markets") == [("unreadable", None, [A])]
     assert fed.signals[-1] == BooksLost(1, 0, (A,), "unreadable")
 
 

@@ -23,22 +23,26 @@ def lost(fed: Fed, seq: int, after: float) -> None:
     fed.frames(delta(seq, "0.5000", "1.00"))
 
 
-def test_it_is_the_time_between_a_snapshot_and_what_was_missed() -> None:
+def test_it_is_the_time_between_a_snapshot_and_the_last_frame_before_what_was_missed() -> None:
     fed = Fed()
     whole(fed, 1)
+    fed.frames(delta(2, "0.5000", "1.00"))
     lost(fed, 9, after=5)
     whole(fed, 10)
-    lost(fed, 11, after=3)
+    fed.session.ts_recv += 3 * SECOND
+    fed.frames(delta(11, "0.5000", "1.00"))
+    lost(fed, 13, after=3)
 
     found = coverage(fed.builder.state, A)
-    assert round(found.whole_seconds, 1) == 8
-    assert round(found.gap_seconds, 1) == 10
-    assert round(found.whole_percent or 0) == 44
     assert [(start[11:19], end[11:19], *rest) for start, end, *rest in found.spans] == [
-        ("05:01:12", "05:01:17", "whole"),
-        ("05:01:17", "05:01:27", "gap", "sequence"),
+        ("05:01:02", "05:01:12", "gap", "no_book"),
+        ("05:01:12", "05:01:12", "whole"),
+        ("05:01:12", "05:01:27", "gap", "sequence"),
         ("05:01:27", "05:01:30", "whole"),
+        ("05:01:30", "05:01:33", "gap", "sequence"),
     ]
+    assert (round(found.whole_seconds), round(found.gap_seconds)) == (3, 28)
+    assert round(found.whole_percent or 0, 1) == 9.7
 
 
 @pytest.mark.parametrize("back", [-2, -7, -30, -3600])

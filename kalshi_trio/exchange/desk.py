@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from kalshi_trio.exchange.commands import Command, Refused, parse
@@ -62,8 +62,10 @@ class Subscription:
 class Desk:
     """A connection's side of the conversation; sids start at 1 on each connection."""
 
-    def __init__(self, floor: Floor, rules: Rules | None = None) -> None:
+    def __init__(self, floor: Floor, rules: Rules | None = None, wall_us: Callable[[], int] | None = None) -> None:
+        """`wall_us`: the time that `sending_ts_ms` says; None: frames do not have it, as before October 2026."""
         self._floor = floor
+        self._wall_us = wall_us if rules is None or rules.era == "current" else None
         self._rules = rules or Rules()
         self._frames = FRAMES[self._rules.era]
         self._busy = self._rules.busy
@@ -74,9 +76,16 @@ class Desk:
         """The replies to one command, in the order in which the exchange sends them."""
         try:
             command = parse(text)
-            return self._act(command)
+            return self._stamped(self._act(command))
         except Refused as refused:
-            return [error(refused.code, refused.number)]
+            return self._stamped([error(refused.code, refused.number)])
+
+    def _stamped(self, frames: list[bytes]) -> list[bytes]:
+        """With the time at which they are queued."""
+        if self._wall_us is None or not frames:
+            return frames
+        end = b',"sending_ts_ms":%d}\n' % (self._wall_us() // 1_000)
+        return [frame[:-2] + end for frame in frames]
 
     def _act(self, command: Command) -> list[bytes]:
         if self._busy:
@@ -191,7 +200,7 @@ class Desk:
             sub = self._subs.get(_HEARD_ON[type(event)])
             if sub is not None and sub.wants(event):
                 out += self._tell(event, sub)
-        return out
+        return self._stamped(out)
 
     def _tell(self, event: Event, sub: Subscription) -> list[bytes]:
         make, sid = self._frames, sub.sid
@@ -211,7 +220,7 @@ class Desk:
         """Ends every subscription as the exchange does it: an error of its own sid and sequence."""
         dead = list(self._subs.values())
         self._subs.clear()
-        return [error(code, sid=sub.sid, seq=sub.seq()) for sub in dead]
+        return self._stamped([error(code, sid=sub.sid, seq=sub.seq()) for sub in dead])
 
     def forget(self, sid: int) -> None:
         """Drops a subscription without a word: the client was told otherwise."""

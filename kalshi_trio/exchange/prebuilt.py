@@ -34,14 +34,15 @@ class Prebuilt(NamedTuple):
 def prebuild(markets: Sequence[str], frames: int, *, seed: int, start_us: int) -> Prebuilt:
     """Exactly `frames` frames of generated markets, snapshots first, stamped from `start_us` on; about 250 B each."""
     floor = GeneratedFloor(markets, seed, rate=RATE)
-    desk = Desk(floor)
+    now_us = start_us
+    desk = Desk(floor, wall_us=lambda: now_us)
     params = {"channels": CHANNELS, "market_tickers": list(markets)}
     waiting = desk.command(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
     waiting = [frame for frame in waiting if b'"subscribed"' not in frame]
     chunks, made = list[bytes](), 0
     while made < frames:
-        start_us += STEP_US
-        waiting += desk.events(floor.advance(STEP_US, start_us))
+        now_us += STEP_US
+        waiting += desk.events(floor.advance(STEP_US, now_us))
         if sum(map(len, waiting)) >= CHUNK_BYTES or made + len(waiting) >= frames:
             waiting = waiting[: frames - made]
             chunks.append(encode(waiting))

@@ -67,7 +67,7 @@ class FloorShow:
 
     async def play(self, client: Client) -> None:
         """Until the client goes."""
-        seat = Seat(Desk(self._floor, self._rules), Outbox(self._outbox_bytes), client)
+        seat = Seat(Desk(self._floor, self._rules, self._wall_us), Outbox(self._outbox_bytes), client)
         if not self._seats:
             self._at = trio.current_time()  # nobody listened so far, so nothing happened
         self._seats.append(seat)

@@ -148,6 +148,9 @@ class Audits:
 
     def _end(self, watch: Watch, verdict: Verdict, why: str | None = None) -> None:
         self._state.watches.remove(watch)
+        if verdict in ("exact", "consistent"):
+            market = self._state.markets[watch.market]
+            market.proved = max(market.proved, watch.asked_at)
         self._found(watch, verdict, why)
 
     def _found(self, watch: Watch, verdict: Verdict, why: str | None) -> None:

@@ -26,6 +26,9 @@ from kalshi_trio.protocol.values import Levels, Values
 _DELTA = ROW["deltas"].pack
 _SNAPSHOT = ROW["snapshots"].pack
 _MINUTE_US = 60_000_000
+UNREADABLE = "unreadable"
+EMPTIED, DETERMINED = 1, 2
+"""How a market is closed: levels end the former, only the exchange's word the latter."""
 
 
 class Books:
@@ -42,6 +45,8 @@ class Books:
         self._prices = values.prices
         self._counts = values.counts
         self._times = values.times
+        self._lost: tuple[object, ...] | None = None
+        """The last gap of all books of something, and how much had changed then: it need not be looked for again."""
 
     def market(self, ticker: str) -> Market:
         """The market, made at its first sight; WireError if that is no ticker."""
@@ -82,9 +87,10 @@ class Books:
             elif price >= best and not market.touched:
                 market.touched = True
                 sub.pending.append(market.ticker)
-        elif not market.anchored:
-            market.unanchored += 1
-            market.home = sub.key
+                if market.closed:
+                    self._reopened(market)
+        else:
+            self._unbased(sub, market)
         market.deltas += 1
         self._tally.deltas += 1
         packed = out.packed
@@ -116,7 +122,8 @@ class Books:
             out.info(f"Created orderbook for {market.ticker} (sid={sub.sid})")
         if not market.valid:
             market.valid_since = out.ts_recv
-            turn(market, WHOLE, out.ts_recv)
+        levels = bool(yes or no)
+        ends = not (levels or frame.id) and market.anchored and market.home == sub.key
         market.book.yes.replace(yes)
         market.book.no.replace(no)
         market.anchored = market.valid = True
@@ -127,19 +134,34 @@ class Books:
         if not market.touched:
             market.touched = True
             sub.pending.append(market.ticker)
-        self._gaps.heal(market.ticker)
+        market.proved = out.ts_recv
+        self._whole(market, levels=levels, ends=ends)
         out.signals.append(BookWhole(sub.connection, sub.sid, market.ticker))
 
     def _still_doubted(self, sub: Subscription, market: Market, yes: Levels, no: Levels) -> bool:
         """Whether this snapshot is no more to be believed than the last one, which was crossed and stayed so."""
         turned = sub.connection in self._state.turned
         if turned or (market.doubted and not market.valid and _crossed(yes, no)):
-            self._invalidate(market, "impossible_book")
+            self._invalidate(market)
             lost = BooksLost(sub.connection, sub.sid, (market.ticker,), "impossible_book", turned or _turned(yes, no))
             self._out.signals.append(lost)
             return True
         market.doubted = market.turned = False
         return False
+
+    def _whole(self, market: Market, *, levels: bool, ends: bool) -> None:
+        """Its book is whole now; `ends`: by a snapshot without levels that nobody asked for, which is what a close is.
+
+        A closed market that shows an empty book once more, on a new connection, is still closed.
+        """
+        if ends:
+            self._gaps.close(market, EMPTIED)
+            return
+        self._gaps.heal(market.ticker)
+        if market.closed == EMPTIED and levels:
+            market.closed = 0
+        if not market.closed and market.cover != WHOLE:
+            turn(market, WHOLE, self._out.ts_recv)
 
     def _rows(self, ticker: str, yes: Levels, no: Levels) -> None:
         out = self._out
@@ -187,6 +209,8 @@ class Books:
                 if next_us is not None:
                     self._judge(sub, market, next_us)
             elif best != market.said:
+                if market.closed and (best[0] or best[2]):
+                    self._reopened(market)
                 market.said = best
                 self._out.top(market, best)
 
@@ -206,38 +230,50 @@ class Books:
 
     def _judge_all(self, connection: int) -> None:
         """Where most books of a connection look turned, none of it is to be trusted, until there is a new one."""
-        mine = [market for market in self._markets.values() if market.home >> 32 == connection and market.anchored]
+        mine = [market for market in self._of(connection) if market.anchored]
         if len(mine) > 1 and 2 * sum(market.turned for market in mine) > len(mine):
             self._state.turned.append(connection)
-            if whole := sorted(market.ticker for market in mine if market.valid):
-                self.lose(whole, "impossible_book", connection, 0, turned=True)
+            for market in mine:
+                self.lose_one(market.ticker, turned=True)
 
     def _impossible(self, market: Market, price: int, *, turned: bool = False) -> None:
         self._out.seldom("impossible", f"Sequence gap or negative level for {market.ticker} at price {price}")
-        connection, sid = divmod(market.home, 2**32)
-        self.lose([market.ticker], "impossible_book", connection, sid, turned=turned)
+        self.lose_one(market.ticker, turned=turned)
 
-    def lose_one(self, ticker: str, cause: str) -> None:
-        """This market's book cannot be true, or misses a frame that could not be read: it may be its first snapshot."""
+    def lose_one(self, ticker: str, cause: str = "impossible_book", *, turned: bool = False) -> None:
+        """This market's book cannot be true, or (`unreadable`) misses the frame under way, which could not be read."""
         market = self._markets.get(ticker)
-        if market is not None and market.valid:
+        if cause == UNREADABLE:
+            connection, sid = self._out.connection, self._out.sid
+            at = self._gaps.known(self._sub(connection, sid))
+        elif market is not None and market.valid:
             connection, sid = divmod(market.home, 2**32)
-            self.lose([ticker], cause, connection, sid)
-        elif (market is not None or ticker in self._state.wanted) and cause == "unreadable":
-            if any(ticker in gap.markets for gap in self._state.gaps if gap.channel in (BOOK_CHANNEL, None)):
-                self._out.signals.append(BooksLost(self._out.connection, self._out.sid, (ticker,), cause))
-            else:
-                self.lose([ticker], cause, self._out.connection, self._out.sid)
+            at = market.proved
+        else:
+            return
+        if self._gaps.wants(ticker):
+            self.lose([ticker], cause, connection, sid, at=at, turned=turned)
+        else:
+            self._invalidate(market)
 
-    def miss(self, connection: int, sid: int = 0) -> None:
-        """A frame of this sid, or (0) of this connection, could not be read: each of its books may miss it."""
-        state = self._state
-        concerned = self.concerned(connection, sid or None)
-        found = [market for market in concerned if market in state.wanted or self._markets[market].valid]
-        if found:
-            self.lose(found, "unreadable", connection, sid)
+    def lose_all(
+        self, sub: Subscription, cause: str, channel: str | None, numbers: tuple[int, int] = (NULL, NULL)
+    ) -> None:
+        """All books of this sid, or (0) of the whole connection, are not to be trusted."""
+        connection, sid = sub.connection, sub.sid
+        again = (connection, sid, cause, channel, self._gaps.changes)
+        if again == self._lost:
+            self._state.gaps_repeated += 1
+            return
+        mine = self._of(connection, sid)
+        tickers = self.concerned(connection, sid)
+        if tickers or not mine or any(self._gaps.wants(market.ticker) for market in mine):
+            self.lose(tickers, cause, connection, sid, numbers, at=self._gaps.known(sub), channel=channel)
+        for market in mine:
+            self._invalidate(market)
+        self._lost = (connection, sid, cause, channel, self._gaps.changes) if tickers else None
 
-    def lose(
+    def lose(  # noqa: PLR0913 -- one fact
         self,
         tickers: list[str],
         cause: str,
@@ -245,60 +281,116 @@ class Books:
         sid: int,
         numbers: tuple[int, int] = (NULL, NULL),
         *,
+        at: int | None = None,
+        channel: str | None = BOOK_CHANNEL,
         turned: bool = False,
     ) -> None:
-        """These books are not to be trusted until their next snapshot: a hole opens, and the subscriber hears of it."""
-        self._gaps.open(cause, BOOK_CHANNEL, tickers, numbers)
-        for ticker in tickers:
-            self._invalidate(self._markets.get(ticker), cause)
-        self._out.signals.append(BooksLost(connection, sid, tuple(tickers), cause, turned))
+        """These books are not to be trusted until their next snapshot: a gap opens, and the subscriber hears of it.
 
-    def _invalidate(self, market: Market | None, cause: str) -> None:
-        """Ends what was said of this market's book."""
+        It begins at `at`, or where the last thing came that is known of the sid, or of the connection (0).
+        """
+        at = self._gaps.known(self._sub(connection, sid)) if at is None else at
+        self._gaps.open(cause, channel, tickers, at, numbers, sid)
+        for ticker in tickers:
+            self._invalidate(self._markets.get(ticker))
+        if tickers:
+            self._out.signals.append(BooksLost(connection, sid, tuple(tickers), cause, turned))
+
+    def _invalidate(self, market: Market | None) -> None:
+        """Ends what was said of this market's book; what it covers from now on is a gap's to say, if it is wanted."""
         if market is not None and market.valid:
             market.valid = False
             market.lost += 1
-            turn(market, GAP, self._out.ts_recv, cause)
+            if market.cover == WHOLE:
+                turn(market, "", self._out.ts_recv)
             if market.said is not None:
                 market.said = None
                 self._out.no_top(market)
 
-    def concerned(self, connection: int, sid: int | None = None) -> list[str]:
-        """The markets that a hole in this sid, or in the whole connection, is a hole of.
+    def _sub(self, connection: int, sid: int) -> Subscription:
+        """What is known of a sid; nothing is of 0."""
+        return self._state.subscriptions.get(connection, {}).get(sid) or Subscription(connection, sid)
 
-        Those heard of there, and those wanted that have no book anywhere: their first snapshot may be what was lost.
+    def _of(self, connection: int, sid: int = 0) -> list[Market]:
+        """The markets heard of on this sid, or on the whole connection (0)."""
+        markets = self._markets.values()
+        if sid:
+            return [market for market in markets if market.home == connection << 32 | sid]
+        return [market for market in markets if market.home >> 32 == connection]
+
+    def concerned(self, connection: int, sid: int = 0) -> list[str]:
+        """The markets that a gap in this sid, or in the whole connection (0), is a gap of; closed ones are not.
+
+        Of those that were wanted: the ones heard of there, and those that have no book anywhere: their first snapshot may
+        be what was lost. Where markets are wanted as they are seen, those not seen yet have lost nothing.
         """
-        mine = {
-            market.ticker
-            for market in self._markets.values()
-            if (market.home >> 32 == connection if sid is None else market.home == connection << 32 | sid)
-        }
+        mine = {m.ticker for m in self._of(connection, sid) if not m.closed and self._gaps.wants(m.ticker)}
+        return sorted(mine.union(self.bookless()))
+
+    def bookless(self) -> list[str]:
+        """Wanted markets that are not closed and have no book on a connection that is open."""
+        found = []
         for ticker in self._state.wanted:
             market = self._markets.get(ticker)
-            if market is None or not market.anchored:
-                mine.add(ticker)
-        return sorted(mine)
+            if not self._state.as_seen if market is None else not (market.anchored or market.closed):
+                found.append(ticker)
+        return found
+
+    def _unbased(self, sub: Subscription, market: Market) -> None:
+        """A delta that has no valid book of its subscription to change. If its market is in no gap, that is one to be."""
+        if not market.anchored:
+            market.unanchored += 1
+            if market.home != sub.key:
+                market.home = sub.key
+                self._gaps.changes += 1
+        ticker, gaps = market.ticker, self._gaps
+        if market.valid or market.cover == GAP or market.closed == DETERMINED or not gaps.wants(ticker):
+            return
+        if market.closed:
+            self.lose([ticker], "no_book", sub.connection, sub.sid)
+        else:
+            gaps.wait_for(ticker, gaps.known(sub))
+
+    def _reopened(self, market: Market) -> None:
+        """Its valid book has levels again after its closing snapshot."""
+        if market.closed == EMPTIED:
+            market.closed = 0
+            self._gaps.changes += 1
+            turn(market, WHOLE, self._out.ts_recv)
+
+    def lifecycle(self, event: str | None, ticker: str | None) -> None:
+        """What the exchange says of a market's life: determined or settled, it is closed, unless it is activated again."""
+        if ticker is None or not self._gaps.wants(ticker):
+            return
+        if event in {"determined", "settled"}:
+            self._gaps.close(self.market(ticker), DETERMINED)
+        elif event == "activated" and ticker in self._markets and self._markets[ticker].closed:
+            self._markets[ticker].closed = EMPTIED
 
     def unsubscribed(self, sub: Subscription) -> None:
-        """No more frames of this sid come, as somebody wished: no hole, but its books are not kept any more."""
+        """No more frames of this sid come, as somebody wished: no gap, but its books are not kept any more."""
         self.close_instant(sub, None)
-        for market in self._markets.values():
-            if market.home == sub.key:
-                self._invalidate(market, "unsubscribed")
-                self._drop(market)
+        for market in self._of(sub.connection, sub.sid):
+            if self._gaps.wants(market.ticker):
+                self._gaps.close(market, EMPTIED)
+            self._invalidate(market)
+            self._drop(market)
 
-    def disconnect(self, connection: int, *, final: bool, cause: str = "reconnect") -> None:
-        """The connection is over: what is pending is told, its books are dropped."""
+    def disconnect(self, connection: int, at: int, *, final: bool) -> None:
+        """The connection is over, and was known to be good until `at`: what is pending is told, its books are dropped."""
+        self._gaps.changes += 1
         for sub in self._state.subscriptions.get(connection, {}).values():
             self.close_instant(sub, None)
-        for market in self._markets.values():
-            if market.home >> 32 == connection and market.anchored:
-                if not final:
-                    self._invalidate(market, cause)
-                elif market.valid:
-                    turn(market, "", self._out.ts_recv)
-                    market.valid = False
-                self._drop(market)
+        for market in self._of(connection):
+            if not market.anchored:
+                continue
+            if not final:
+                self._invalidate(market)
+            elif market.valid:
+                market.valid = False
+                if market.cover == WHOLE:
+                    turn(market, "", at)
+            self._drop(market)
 
     def _drop(self, market: Market) -> None:
         market.anchored = False

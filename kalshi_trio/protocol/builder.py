@@ -68,7 +68,7 @@ class Builder:
     def __init__(self, session: str, checkpoint: bytes | None = None) -> None:
         self.state = msgspec.msgpack.decode(checkpoint, type=State) if checkpoint else State(session)
         self._out = out = Output()
-        gaps = Gaps(self.state, out)
+        self._gaps = gaps = Gaps(self.state, out)
         books = Books(self.state, out, gaps)
         self._control = ControlFrames(self.state, out, gaps, books)
         self._frames = Frames(self.state, out, gaps, books, self._control)
@@ -97,7 +97,7 @@ class Builder:
         return self.state.frame + 1 - self._lo
 
     def lost(self, through: int) -> None:
-        """The records up to `through` are damaged: nothing is known of them, and the next one opens a hole."""
+        """The records up to `through` are damaged: nothing is known of them, and the next one opens a gap."""
         self.state.frame = through
         self.state.holed = True
 
@@ -110,13 +110,17 @@ class Builder:
         if day != self._day:
             self._cut(day)
         self._ts_first = self._ts_first or records.ts_recv
-        out.ts_recv = state.last_ns = records.ts_recv
+        before, out.ts_recv, out.mono_ns = state.last_ns, records.ts_recv, records.mono_ns
+        state.last_ns = records.ts_recv
         state.latest_ns = max(state.latest_ns, records.ts_recv)
         out.connection = records.connection
         out.packed.reads.append((records.first, records.ts_recv, records.connection))
         if state.holed:
             out.frame, out.sid, out.seq = records.first, 0, 0
-            self._control.hole()
+            self._control.lost(before)
+        if records.mono_ns >= state.judge_at:
+            out.frame, out.sid, out.seq = records.first, 0, 0
+            self._gaps.judge(records.mono_ns)
         if state.watches:
             out.frame, out.sid, out.seq = records.first, 0, 0
             self._audits.look("records lost")

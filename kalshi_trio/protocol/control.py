@@ -9,6 +9,8 @@ import msgspec
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol.books import Books
 from kalshi_trio.protocol.columns import ROW
+from kalshi_trio.protocol.coverage import GAP
+from kalshi_trio.protocol.decoder import BAD
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, TERMINAL, Gaps
 from kalshi_trio.protocol.messages import SID_LIMIT, Control, ErrorFrame, OkFrame, SubscribedFrame, UnsubscribedFrame
 from kalshi_trio.protocol.names import fit
@@ -17,7 +19,7 @@ from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.second import value_of, whole_of
 from kalshi_trio.protocol.sequence import OWN_IDS
 from kalshi_trio.protocol.signals import Replied, SubscriptionLost
-from kalshi_trio.protocol.state import LOST, State, Subscription
+from kalshi_trio.protocol.state import LOST, NEVER, Link, State, Subscription
 
 _SESSION = ROW["sessions"].pack
 
@@ -52,6 +54,7 @@ class ControlFrames:
             raise WireError("a subscription without sid or channel")
         sub = subs.setdefault(heard.sid, Subscription(heard.connection, heard.sid))
         sub.channel = heard.channel
+        sub.heard_ns = sub.heard_ns or self._out.ts_recv
         self._out.info(f"Subscription confirmed for sid={heard.sid}")
         self._gaps.resubscribed(heard.channel)
 
@@ -60,76 +63,109 @@ class ControlFrames:
         if heard.id >= OWN_IDS:
             self._books.unsubscribed(sub)
             return
-        self._out.seldom(
-            "unsubscribed", f"Exchange ended the subscription to {sub.channel or 'a channel'} unasked (sid={sub.sid})"
-        )
+        where = f"{sub.channel or 'a channel'} unasked (sid={sub.sid})"
+        self._out.seldom("unsubscribed", f"Exchange ended the subscription to {where}")
         self._died(sub, TERMINAL[10], 0)
 
     def _died(self, sub: Subscription, cause: str, code: int) -> None:
+        known = self._gaps.known(sub)
         self._books.close_instant(sub, None)
-        if sub.channel == BOOK_CHANNEL:
-            self._books.lose(self._books.concerned(sub.connection, sub.sid), cause, sub.connection, sub.sid)
+        if sub.channel in (BOOK_CHANNEL, ""):
+            self._books.lose_all(sub, cause, sub.channel or None)
         else:
-            self._gaps.open(cause, sub.channel or None, self._state.wanted)
+            self._gaps.open(cause, sub.channel, self._state.wanted, known, sid=sub.sid)
         self._out.signals.append(SubscriptionLost(sub.connection, sub.sid, sub.channel, code))
 
     def connection(self, data: bytes) -> None:
         """A connection is being opened, is open, or is over."""
-        event = value_of(data)
-        state, number = self._state, self._out.connection
+        event = _own(data)
+        number = self._out.connection
         if event.get("event") == "open":
-            state.was_open.append(number)
-            state.subscriptions.setdefault(number, {})
+            self._opened(number)
         elif event.get("event") == "closed":
-            self._closed(number, str(event.get("cause") or "reconnect"), final=bool(event.get("final")))
+            self._closed(number, event)
 
-    def _closed(self, number: int, cause: str, *, final: bool) -> None:
-        """A hole begins where a connection that brought something ends, unless it is the session's end too."""
-        state = self._state
-        concerned = self._books.concerned(number)
-        self._books.disconnect(number, final=final, cause=cause)
-        subs = state.subscriptions.pop(number, None)
-        if not final and (subs or number in state.was_open):
-            self._gaps.open(cause, None, concerned)
+    def _opened(self, number: int) -> None:
+        """From now on the books of all wanted markets are to come, unless they are whole, lost already, or closed."""
+        state, gaps, now = self._state, self._gaps, self._out.ts_recv
+        state.links[number] = Link(now)
+        state.subscriptions.setdefault(number, {})
+        gaps.reconnected()
+        for ticker in self._books.bookless() if not state.as_seen else ():
+            market = state.markets.get(ticker)
+            if market is None or market.cover != GAP:
+                gaps.wait_for(ticker, now)
+
+    def _closed(self, number: int, event: dict[str, Any]) -> None:
+        """A gap begins where a connection that brought something ends, unless it is the session's end too."""
+        state, gaps, final = self._state, self._gaps, bool(event.get("final"))
+        link, now = state.links.get(number), self._out.ts_recv
+        at = gaps.known(Subscription(number, 0)) if link and not final else now
+        heard = event.get("heard_ns")
+        if link and isinstance(heard, int):
+            at = min(max(heard, link.opened_ns), now)
+        if link and not final:
+            cause = str(event.get("cause") or "reconnect")
+            gaps.open(cause, None, self._books.concerned(number), at)
+        self._books.disconnect(number, at, final=final)
+        state.subscriptions.pop(number, None)
+        state.links.pop(number, None)
         state.turned = [other for other in state.turned if other != number]
-        state.was_open = [other for other in state.was_open if other != number]
+        if final and not state.links:
+            gaps.judge(NEVER)
 
-    def hole(self) -> None:
-        """Records before this one are lost: no book is to be trusted, and every run of numbers begins anew."""
-        state = self._state
+    def lost(self, before: int) -> None:
+        """Records before this one are lost: no book is to be trusted, and every run of numbers begins anew.
+
+        `before`: the time of the last record that there is, 0 if there is none.
+        """
+        state, books = self._state, self._books
         state.holed = False
         state.started_ns = state.started_ns or self._out.ts_recv
-        concerned = set(state.wanted)
+        concerned = {ticker for number in state.subscriptions for ticker in books.concerned(number)}
+        concerned.update(books.bookless())
+        self._gaps.open("damage", None, concerned, before or self._out.ts_recv)
         for number, subs in state.subscriptions.items():
-            concerned.update(self._books.concerned(number))
-            self._books.disconnect(number, final=False, cause="damage")
+            books.disconnect(number, before, final=False)
             for sub in subs.values():
                 sub.seq = LOST
-        self._gaps.open("damage", None, concerned)
 
     def session(self, data: bytes) -> None:
         """The session started, was recovered after a crash, or ended."""
-        event = value_of(data)
+        event = _own(data)
         state, out = self._state, self._out
         kind = str(event.get("event", ""))
         if kind == "started":
             state.source = str(event.get("source", "live"))
             state.software = str(event.get("software", ""))
             state.settings = msgspec.json.encode(event.get("settings", {}), order="sorted").decode()
+            state.as_seen = event.get("as_seen") is True
             state.wanted = [str(ticker) for ticker in event.get("markets", ())]
             state.started_ns, state.begun = out.ts_recv, True
         else:
             for number in state.subscriptions:
-                self._books.disconnect(number, final=True)
+                self._books.disconnect(number, out.ts_recv, final=True)
             state.ended = True
+            if kind == "ended":
+                self._gaps.judge(NEVER)
         text = out.packed.text
         out.packed.rows["sessions"] += _SESSION(
             *(out.frame, NULL, 0, 0),
             *(text(kind), text(state.source), text(state.software), text(state.settings)),
             *(out.packed.lists[tuple(state.wanted)], text(event.get("verdict"))),
         )
-        if kind == "started" and event.get("previous"):
-            self._gaps.open("crash", None, state.wanted)
+        if kind == "started":
+            for one in event.get("died") or [event.get("previous")]:
+                self._crashed(one)
+
+    def _crashed(self, died: object) -> None:
+        """A session before this one died: from its last durable record on, nothing is known of its markets and ours."""
+        if not isinstance(died, dict):
+            return
+        at, markets = died.get("at_ns"), died.get("markets")
+        theirs = [str(ticker) for ticker in markets] if isinstance(markets, list) else []
+        known = at if isinstance(at, int) else self._out.ts_recv
+        self._gaps.open("crash", None, [*theirs, *self._state.wanted], known)
 
 
 def _heard(connection: int, message: Control) -> Replied:
@@ -152,3 +188,11 @@ def _number(value: object) -> int:
 def _tickers(listed: object) -> tuple[str, ...]:
     some = listed if isinstance(listed, list) else [listed]
     return tuple(item for item in some if isinstance(item, str))
+
+
+def _own(data: bytes) -> Any:
+    """A record that we wrote ourselves; WireError."""
+    try:
+        return msgspec.json.decode(data)
+    except BAD as error:
+        raise WireError(str(error)) from error

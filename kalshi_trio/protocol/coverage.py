@@ -36,7 +36,7 @@ def turn(market: Market, what: str, at: int, cause: str = "") -> None:
 def covered(state: State, ticker: str) -> list[Span]:
     """A market's spans in the order of time, none empty, none beyond the session.
 
-    Where a clock was set back and says the same time twice, the worse of both counts.
+    Where two spans claim the same time (a clock was set back, a gap began where nobody had known), the worse counts.
     """
     market = state.markets.get(ticker)
     if market is None:
@@ -45,14 +45,18 @@ def covered(state: State, ticker: str) -> list[Span]:
     if market.cover:
         told.append((market.since, state.last_ns, market.cover, market.cause))
     lo, hi = state.started_ns, max(state.started_ns, state.last_ns)
-    inside = sorted((max(start, lo), min(end, hi), what, cause) for start, end, what, cause in told if start < hi)
-    times = sorted({time for span in inside for time in span[:2]})
+    inside = sorted(
+        (max(start, lo), number, min(end, hi), what, cause)
+        for number, (start, end, what, cause) in enumerate(told)
+        if start < hi
+    )
+    times = sorted({time for span in inside for time in (span[0], span[2])})
     found, open_ = list[Span](), list[tuple[int, int, int, str]]()
     at = 0
     for start, end in pairwise(times):
         while at < len(inside) and inside[at][0] <= start:
-            since, until, what, cause = inside[at]
-            heapq.heappush(open_, (_WORSE.index(what), since, until, cause))
+            _, number, until, what, cause = inside[at]
+            heapq.heappush(open_, (_WORSE.index(what), number, until, cause))
             at += 1
         while open_ and open_[0][2] <= start:
             heapq.heappop(open_)

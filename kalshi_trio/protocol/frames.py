@@ -11,16 +11,17 @@ from typing import Any
 
 from kalshi_trio.errors import WireError
 from kalshi_trio.protocol import messages as m
-from kalshi_trio.protocol.books import Books
+from kalshi_trio.protocol.books import UNREADABLE, Books
 from kalshi_trio.protocol.control import ControlFrames
 from kalshi_trio.protocol.decoder import BAD, SHALLOW, Decoder, too_deep
 from kalshi_trio.protocol.gaps import BOOK_CHANNEL, Gaps
+from kalshi_trio.protocol.names import fit
 from kalshi_trio.protocol.others import Others
 from kalshi_trio.protocol.output import Output
 from kalshi_trio.protocol.records import Records
-from kalshi_trio.protocol.sequence import OWN_IDS, Sequences
+from kalshi_trio.protocol.sequence import CHANNELS, OWN_IDS, Sequences
 from kalshi_trio.protocol.signals import Replied
-from kalshi_trio.protocol.state import State, Subscription
+from kalshi_trio.protocol.state import Link, State, Subscription
 from kalshi_trio.protocol.texts import texts
 
 Handler = Callable[[Any, Any], None]
@@ -43,6 +44,7 @@ class Frames:
         self._state = state
         self._out = out
         self._books = books
+        self._gaps = gaps
         self._values = values = books.values
         self._sequences = Sequences(state, out, gaps, books)
         self._others = Others(out, values)
@@ -61,12 +63,14 @@ class Frames:
             **dict.fromkeys((m.SubscribedFrame, m.OkFrame, m.UnsubscribedFrame, m.ErrorFrame), self._reply),
         }
         self._handlers = _Handlers(routes)
+        self._first = 0
         self.milestone = (0, 0, 0)
 
     def feed(self, records: Records) -> None:
         """Takes frames that arrived in one read."""
         state, out = self._state, self._out
         subs = state.subscriptions.setdefault(records.connection, {})
+        link, ts_recv = self._link(records), records.ts_recv
         handlers, decode = self._handlers, self._decoder.decode
         for out.frame, data in enumerate(records.data, records.first):
             try:
@@ -91,9 +95,20 @@ class Frames:
                 handlers[type(message)](sub, message)
             except WireError:
                 self._again(sub, data)
+            if sub.seq == seq:
+                sub.heard_ns = ts_recv
+        link.heard_ns = ts_recv
         state.tally.received += len(records.data)
         self._precisions()
         self._count_thousands()
+
+    def _link(self, records: Records) -> Link:
+        """The connection of these frames; an import may not say that it was opened."""
+        self._first = records.first
+        link = self._state.links.get(records.connection)
+        if link is None:
+            link = self._state.links[records.connection] = Link(records.ts_recv)
+        return link
 
     def _count(self, name: str) -> None:
         others = self._state.tally.others
@@ -117,12 +132,12 @@ class Frames:
         self._count("ticker")
 
     def _lifecycle(self, _sub: Subscription, message: m.Lifecycle) -> None:
-        kind = str(message.__struct_config__.tag)
-        self._others.lifecycle(kind, message.msg)
+        kind = _tag(message)
+        self._books.lifecycle(*self._others.lifecycle(kind, message.msg))
         self._count(kind)
 
     def _other_lifecycle(self, _sub: Subscription, message: m.OtherLifecycle) -> None:
-        self._others.lifecycle(message.type, message.msg)
+        self._books.lifecycle(*self._others.lifecycle(message.type, message.msg))
         self._count(self._named(message.type))
 
     def _named(self, name: str) -> str:
@@ -133,7 +148,7 @@ class Frames:
     def _reply(self, _sub: Subscription, message: m.Control) -> None:
         self._control.reply(message)
         self._state.tally.control += 1
-        self._count(str(message.__struct_config__.tag))
+        self._count(_tag(message))
 
     def _unknown(self, _sub: Subscription, message: m.Unknown) -> None:
         name = self._named(message.type)
@@ -172,7 +187,7 @@ class Frames:
             message: Any = self._decoder.odd(data)
         except WireError as error:
             self._refuse(data, str(error))
-            self._books.miss(out.connection)
+            self._missed(None)
             return
         out.sid, out.seq = message.sid, message.seq
         sub = self._sequences.judge(subs, subs.get(message.sid), message)
@@ -180,9 +195,12 @@ class Frames:
             self._handlers[type(message)](sub, message)
         except WireError as error:
             if isinstance(message, m.Unknown):
-                self._refused(data, message, str(error))
+                self._refuse(data, str(error))
+                self._missed(message)
             else:
                 self._again(sub, data)
+        if sub.seq == message.seq:
+            sub.heard_ns = out.ts_recv
 
     def _again(self, sub: Subscription, data: bytes) -> None:
         """What was decoded, but no row could be made of: read field by field."""
@@ -190,23 +208,37 @@ class Frames:
         try:
             self._handlers[type(message)](sub, message)
         except WireError as error:
-            self._refused(data, message, str(error))
+            self._refuse(data, str(error))
+            self._missed(message)
 
     def _refuse(self, data: bytes, why: str) -> None:
         """Counts the frame."""
         self._state.tally.refused += 1
         self._out.seldom("refused", f"Refused frame {self._out.frame}: {why[:200]}: {data[:200]!r}")
 
-    def _refused(self, data: bytes, message: Any, why: str) -> None:
-        """A frame of a book is missing: the book that it belongs to is lost, all of its sid's if it names none."""
-        self._refuse(data, why)
-        if isinstance(message, m.DeltaFrame | m.SnapshotFrame):
-            self._books.lose_one(message.msg.market_ticker, "unreadable")
-        elif isinstance(message, m.Unfit) and message.type in ("orderbook_delta", "orderbook_snapshot"):
-            if message.market:
-                self._books.lose_one(message.market, "unreadable")
-            else:
-                self._books.miss(self._out.connection, message.sid)
+    def _missed(self, message: Any) -> None:
+        """What a refused frame (None: no message at all) said is not known: whom that concerns has a gap.
+
+        A frame of a book channel concerns the market that it names, all of its sid's if it names none; one that does not
+        even say what it is, or is no channel's, all of its connection's.
+        """
+        state, out, books, gaps = self._state, self._out, self._books, self._gaps
+        if out.frame > self._first:  # what came before it in the same read was good
+            state.links[out.connection].heard_ns = out.ts_recv
+        sub = state.subscriptions[out.connection].get(out.sid) or Subscription(out.connection, out.sid)
+        kind = "" if message is None else _tag(message)
+        named = message.market if isinstance(message, m.Unfit) else _ticker(message)
+        channel = CHANNELS.get(kind)
+        if channel is None:
+            books.lose_all(sub, UNREADABLE, None)
+        elif channel != BOOK_CHANNEL:
+            markets = state.wanted if not fit(named) else [named] if gaps.wants(named) else []
+            if markets:
+                gaps.open(UNREADABLE, channel, markets, gaps.known(sub), sid=sub.sid)
+        elif fit(named):
+            books.lose_one(named, UNREADABLE)
+        else:
+            books.lose_all(sub, UNREADABLE, channel)
 
     def _precisions(self) -> None:
         values = self._values
@@ -224,3 +256,16 @@ class Frames:
             snapshots = tally.snapshots - sum(number > events for number in self._snapshots)
             self.milestone = (events, snapshots, events - snapshots)
         self._snapshots.clear()
+
+
+def _tag(message: Any) -> str:
+    """The type, as a channel has it: a life of a kind that we do not know comes where the others do."""
+    if isinstance(message, m.OtherLifecycle):
+        return "market_lifecycle_v2"
+    return message.type if isinstance(message, m.Unknown) else str(message.__struct_config__.tag)
+
+
+def _ticker(message: Any) -> str:
+    """The market that a message names, "" if it names none."""
+    ticker = getattr(getattr(message, "msg", None), "market_ticker", "")
+    return ticker if isinstance(ticker, str) else ""

@@ -71,20 +71,22 @@ class Others:
             *(NULL if n is None else n for n in (msg.dollar_volume, msg.dollar_open_interest)),
         )
 
-    def lifecycle(self, kind: str, msg: Raw) -> None:
-        """A row of `lifecycle`: all markets', not only the chosen."""
+    def lifecycle(self, kind: str, msg: Raw) -> tuple[str | None, str | None]:
+        """A row of `lifecycle`: all markets', not only the chosen. Returns the event's type and the market."""
         out, fields = self._out, object_of(msg)
         try:
             payload = bytes(msg).decode()
         except UnicodeDecodeError as error:
             raise WireError(str(error)) from error
         text = out.packed.text
+        event, market = _name(fields, "event_type"), _name(fields, "market_ticker")
         out.packed.rows["lifecycle"] += _LIFECYCLE(
             *(out.frame, NULL, out.sid, out.seq),
             text(kind),
-            *(text(_name(fields, name)) for name in ("event_type", "market_ticker", "event_ticker")),
+            *(text(event), text(market), text(_name(fields, "event_ticker"))),
             text(payload),
         )
+        return event, market
 
 
 def _other(price_e4: int) -> int:

@@ -22,6 +22,7 @@ class Output:
         self.signals: list[Signal] = []
         self.frame = 0
         self.ts_recv = 0
+        self.mono_ns = 0
         self.connection = 0
         self.sid = 0
         self.seq = 0
@@ -83,7 +84,7 @@ class Output:
         return self._top_rows
 
     def gap(self, event: str, gap: Gap, markets: tuple[str, ...], healed_at: int = NULL) -> None:
-        """A row of `gaps`: what became of this hole for these markets."""
+        """A row of `gaps`: what became of this gap for these markets."""
         row = self._gaps[1] + 1 if self._gaps[0] == self.frame else 0
         self._gaps = (self.frame, row)
         text = self.packed.text

@@ -1,6 +1,6 @@
 """Sequence numbers: one run for each sid of each connection, over all its markets and over its `ok` replies too.
 
-A checker that looks at books alone, or a market at a time, reports false holes by the thousand (seen elsewhere).
+A checker that looks at books alone, or a market at a time, reports false gaps by the thousand (seen elsewhere).
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from kalshi_trio.protocol.state import LOST, State, Subscription
 OWN_IDS = 1_000_001
 """Our commands have ids from here on, so that replies inside a played recording are not taken for ours."""
 
-_CHANNELS = {
+CHANNELS = {
     **dict.fromkeys(("orderbook_snapshot", "orderbook_delta"), BOOK_CHANNEL),
     **{name: name for name in ("trade", "ticker", "market_lifecycle_v2", "multivariate_market_lifecycle")},
-    "event_fee_update": "market_lifecycle_v2",
+    **dict.fromkeys(("event_lifecycle", "event_fee_update", "metadata_updated"), "market_lifecycle_v2"),
 }
-"""Type of message → its channel; replies and unknown messages do not tell, nor those that come on two channels."""
+"""Type of message → its channel; replies and unknown messages do not tell."""
+_ON_TWO = frozenset(("event_lifecycle", "metadata_updated"))
+"""Types that come on multivariate_market_lifecycle too: they do not tell of which channel their sid is."""
 _NUMBERED = frozenset((BOOK_CHANNEL, "orderbook_snapshot", "trade"))
 """Types of message that take a number, whether or not they say which."""
 
@@ -34,15 +36,15 @@ class Sequences:
         self._books = books
 
     def judge(self, subs: dict[int, Subscription], sub: Subscription | None, frame: Frame | Unknown) -> Subscription:
-        """Opens the hole that this frame shows, if any; says in `out.stale` whether its number came before.
+        """Opens the gap that this frame shows, if any; says in `out.stale` whether its number came before.
 
-        The answer to our own get_snapshot is never stale and shows no hole: no capture has told whether its number
+        The answer to our own get_snapshot is never stale and shows no gap: no capture has told whether its number
         continues the run, so the run goes on as if it had none, unless it is simply the next. Two frames that follow each
         other with numbers k and k + 1, lower than the last, are a run that began again: the second is its next. A frame
         that should have a number and has none takes the next one, or none: nobody can tell.
         """
         name = frame.type if isinstance(frame, Unknown) else str(frame.__struct_config__.tag)
-        channel = _CHANNELS.get(name, "")
+        channel = "" if name in _ON_TWO else CHANNELS.get(name, "")
         if not frame.sid and channel:
             sub = self._only(subs, channel) or sub
         if sub is None:
@@ -60,7 +62,9 @@ class Sequences:
             self._out.stale = got < expected
             sub.back, sub.back_at = (got, max(sub.seq, got)) if got < expected else (0, 0)
             sub.seq, sub.loose = max(sub.seq, got), 0
-            self._hole(sub, expected, got)
+            self._gap(sub, expected, got)
+            if self._out.stale:
+                sub.heard_ns = self._out.ts_recv
         return sub
 
     @staticmethod
@@ -69,14 +73,13 @@ class Sequences:
         found = [sub for sub in subs.values() if sub.sid and sub.channel == channel]
         return found[0] if len(found) == 1 else None
 
-    def _hole(self, sub: Subscription, expected: int, got: int) -> None:
+    def _gap(self, sub: Subscription, expected: int, got: int) -> None:
         cause = "joined_late" if expected == 1 else "sequence"
         said = "Joined late" if expected == 1 else "Sequence gap"
-        self._out.seldom(
-            cause, f"{said} on {sub.channel or 'a channel'} (sid={sub.sid}): expected {expected}, got {got}"
-        )
-        if sub.channel == BOOK_CHANNEL:
-            markets = self._books.concerned(sub.connection, sub.sid)
-            self._books.lose(markets, cause, sub.connection, sub.sid, (expected, got))
+        where = f"{sub.channel or 'a channel'} (sid={sub.sid})"
+        self._out.seldom(cause, f"{said} on {where}: expected {expected}, got {got}")
+        if sub.channel in (BOOK_CHANNEL, ""):
+            self._books.lose_all(sub, cause, sub.channel or None, (expected, got))
         else:
-            self._gaps.open(cause, sub.channel or None, self._state.wanted, (expected, got))
+            known = self._gaps.known(sub)
+            self._gaps.open(cause, sub.channel, self._state.wanted, known, (expected, got), sub.sid)

@@ -19,10 +19,10 @@ class Market:
     `pending`) and the `last_` fields belong to the instant that is not over; `said`: the best bids, as in `Book.best`,
     of the last top of book that made a row, None where that row said that there is no valid book. `lost`: how often the
     book was; because of a level that cannot be, `negative` times, because it was crossed at an instant's end, `crossed`.
+    `doubted`: that was so from its snapshot on; `turned`: and would not be if the NO side's prices were those of YES.
     `cover` is what its coverage is since `since` (empty: nothing yet), with the gap's `cause`; `spans` came before. `proved`:
     when its book was last known to be right, by a snapshot or by an audit that agreed. `closed`: by a closing snapshot (1),
     by its determination (2).
-    `doubted`: that was so from its snapshot on; `turned`: and would not be if the NO side's prices were those of YES.
     """
 
     ticker: str
@@ -52,6 +52,7 @@ class Market:
     turned: bool = False
 
 
+NEVER = 2**63 - 1
 LOST = -2
 """In the place of a sequence number; the one behind it is no number either."""
 
@@ -61,8 +62,8 @@ class Subscription:
     """One sid of one connection. `pending` are the markets touched since `instant_us`.
 
     `seq` is the last number seen, LOST where the journal lost it. `loose`: frames since then that take a number and did
-    not say which. `back`: the lower number that came last while the run stood at `back_at`.
-    `key` tells it from all others of the session.
+    not say which. `back`: the lower number that came last while the run stood at `back_at`. `heard_ns`: when the last
+    frame of its run came, or its `subscribed`. `key` tells it from all others of the session.
     """
 
     connection: int
@@ -71,6 +72,7 @@ class Subscription:
     seq: int = 0
     instant_us: int = 0
     pending: list[str] = field(default_factory=list)
+    heard_ns: int = 0
     key: int = 0
     loose: int = 0
     back: int = 0
@@ -81,8 +83,16 @@ class Subscription:
 
 
 @dataclass(slots=True)
+class Link:
+    """A connection that was opened, or has brought a frame: when it was, and when its last frame came (0: none yet)."""
+
+    opened_ns: int
+    heard_ns: int = 0
+
+
+@dataclass(slots=True)
 class Gap:
-    """A hole that is not healed yet for `markets`."""
+    """A gap that is not healed yet for `markets`; `sid` 0: the whole connection's."""
 
     frame: int
     cause: str
@@ -91,6 +101,7 @@ class Gap:
     channel: str | None = None
     expected: int = NULL
     got: int = NULL
+    sid: int = 0
 
 
 @dataclass(slots=True)
@@ -131,7 +142,10 @@ class State:
     """The builder between two records. `holed`: the journal has lost the records before the next one.
 
     `begun`: its first record was read, which says what is `wanted`. `latest_ns`: the latest time of receipt so far; a
-    clock may be set back. `turned`: connections of which no book is believed.
+    clock may be set back. `as_seen`: a market is wanted from its first frame on, since nobody knows more.
+    `gaps_repeated`: how often a gap showed again while it was open. `awaited`: wanted markets that are to get a first book:
+    wall time from which they lack it, monotonic time from which they have to wait; the first of them is judged at `judge_at`.
+    `turned`: connections of which no book is believed.
     `watches`: audits under way; `audits`: verdict → how many.
     """
 
@@ -142,18 +156,22 @@ class State:
     software: str = ""
     settings: str = "{}"
     begun: bool = False
+    as_seen: bool = False
     wanted: list[str] = field(default_factory=list)
     started_ns: int = 0
     last_ns: int = 0
     latest_ns: int = 0
     ended: bool = False
     subscriptions: dict[int, dict[int, Subscription]] = field(default_factory=dict)
-    was_open: list[int] = field(default_factory=list)
     turned: list[int] = field(default_factory=list)
+    links: dict[int, Link] = field(default_factory=dict)
     markets: dict[str, Market] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     gaps_opened: int = 0
     gaps_healed: int = 0
+    gaps_repeated: int = 0
+    awaited: dict[str, tuple[int, int]] = field(default_factory=dict)
+    judge_at: int = NEVER
     watches: list[Watch] = field(default_factory=list)
     audits: dict[str, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
