@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from types import FrameType
+from kalshi_trio.early_signals import leave_early
 
 
 def main() -> None:
-    """Runs the command line. A signal that comes before there is anything to drain ends the process at once.
+    """Runs the command line. A signal that comes before there is anything to drain ends the process at once."""
+    leave_early()
+    from kalshi_trio.cli import main as run  # noqa: PLC0415 -- the handlers come first
 
-    As the first process of a container it must ask for SIGTERM itself: the kernel drops what such a process has no
-    handler for, and the recorder's own one is there only after its imports.
-    """
-    signal.signal(signal.SIGTERM, _leave)
-    try:
-        from kalshi_trio.cli import main as run  # noqa: PLC0415 -- the handler comes first
-
-        run()
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+    run()
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from kalshi_trio import __version__
 from kalshi_trio.cli_history import COMMANDS
 from kalshi_trio.cli_options import chosen, settings_options
-from kalshi_trio.errors import ConfigError, UserError
+from kalshi_trio.errors import ConfigError, Stopped, UserError
 from kalshi_trio.observe.health import examine
 
 FLAG_ONLY_IN_DEMO = (
@@ -31,7 +32,16 @@ set KALSHI_PRIVATE_KEY_PATH to the file with its private key, and MARKETS to the
 or try `python -m kalshi_trio demo`, which needs nothing."""
 
 
-@click.group(invoke_without_command=True, context_settings=HELP)
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click, which would say an empty line of a Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Stopped("Stopped by SIGINT.") from None
+
+
+@click.group(cls=_Group, invoke_without_command=True, context_settings=HELP)
 @click.version_option(__version__, prog_name="kalshi_trio")
 @settings_options
 @click.pass_context

@@ -13,6 +13,7 @@ from kalshi_trio.observe.queries import ask_clickhouse, ask_parquet, show
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.recording import Recording, record, short
 from kalshi_trio.run import leave_at_once, run_trio, to_its_end
+from kalshi_trio.session import keep_signals
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.clickhouse import Embedded
 from kalshi_trio.transport.key import exposed, load_signer
@@ -20,6 +21,7 @@ from kalshi_trio.transport.key import exposed, load_signer
 
 def run_record(settings: Settings) -> int:
     """Records until a signal or a limit; 130 after a second Ctrl-C."""
+    keep_signals()
     path = settings.kalshi_private_key_path
     if path is None:
         raise AssertionError("cli asks for the key first")
@@ -33,6 +35,7 @@ def run_record(settings: Settings) -> int:
 
 def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
     """Records the simulated exchange and shows what was stored."""
+    keep_signals()
     pace = None if speed == "max" else float(speed)
     done = run_trio(partial(demo, settings, speed=pace, recording=recording, console=Terminal()))
     leave_at_once()
@@ -42,10 +45,13 @@ def run_demo(settings: Settings, speed: str, recording: Path | None) -> int:
 
 
 def _ask(done: Recording) -> None:
-    """A few questions to what was just stored, with the words in which anybody can ask them again."""
+    """A few questions to sinks that hold all of it, with the words in which anybody can ask them again."""
     settings, session = done.settings, done.name.session
-    answers = ask_parquet(Path(short(settings.parquet_folder)), session) if settings.parquet else []
-    if settings.clickhouse and not settings.clickhouse_url:
+    answers = []
+    if settings.parquet and done.stats.sinks["Parquet"].state == "closed":
+        answers = ask_parquet(Path(short(settings.parquet_folder)), session)
+    held = done.stats.sinks.get("ClickHouse")
+    if held is not None and held.state == "closed" and not settings.clickhouse_url:
         place = Embedded(settings.data_dir / "clickhouse")
         try:
             answers += ask_clickhouse(place.connect(), settings.clickhouse_database, session)

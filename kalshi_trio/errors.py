@@ -8,7 +8,8 @@ KalshiTrioError
 │   │   └── LocksUnsupported 73   a folder whose file system gives no locks
 │   ├── InUse                75   a data folder or port that somebody else holds
 │   ├── KeyRefused           77   the exchange refused the API key
-│   ├── Stopped             130   a command over recorded sessions that was stopped before its end
+│   ├── NotSealed             1   a recording that did not end in time: the next start seals it
+│   ├── Stopped             130   what had an end or a beginning of its own and was stopped before it
 │   └── ConfigError          78   settings missing or wrong
 ├── WireError             a frame that cannot be read; it is safe in the journal
 ├── FeedLost              a connection that ended; a new one can cure it
@@ -71,8 +72,14 @@ class KeyRefused(UserError):
     exit_code = 77
 
 
+class NotSealed(UserError):
+    """A recording did not end in time, so its manifest is still open: the next start seals it."""
+
+    exit_code = 1
+
+
 class Stopped(UserError):
-    """Somebody stopped what had an end of its own."""
+    """Somebody stopped what had an end of its own, or a recording before it began."""
 
     exit_code = 130
 

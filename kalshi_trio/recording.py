@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
@@ -13,11 +14,19 @@ from pathlib import Path
 import trio
 
 from kalshi_trio import __version__
-from kalshi_trio.errors import ConfigError, KeyRefused, first_of
+from kalshi_trio.errors import (
+    ConfigError,
+    FolderNotWritable,
+    JournalError,
+    KeyRefused,
+    NotSealed,
+    Stopped,
+    first_of,
+)
 from kalshi_trio.feeding import Feeding
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
-from kalshi_trio.journal.folder import DataLock, Name, new_name
+from kalshi_trio.journal.folder import DataLock, Name, new_name, refused
 from kalshi_trio.journal.manifest import Manifest, Verdict
 from kalshi_trio.journal.sinks_report import Report, Stored, write_report
 from kalshi_trio.journal.writer import Journal, Limits
@@ -71,8 +80,9 @@ async def record(
 ) -> Recording:
     """Records until a signal, a limit or a refused key ends it; everything that could be stored is.
 
-    Raises the UserErrors of a start that cannot be, and KeyRefused. `sign(now_ms)` makes the address and its headers;
-    `signer` signs what audits ask, which REST answers unsigned, too.
+    When it returns, the session is sealed, or a second Ctrl-C came (`interrupted`). Raises the UserErrors of a start
+    that cannot be, KeyRefused, Stopped before the session began, and FolderNotWritable or NotSealed at its end.
+    `sign(now_ms)` makes the address and its headers; `signer` signs what audits ask, which REST answers unsigned, too.
     """
     settings = settings.anchored()
     if not settings.markets:
@@ -87,12 +97,12 @@ async def record(
         if secret:
             register_secret(secret)
     with ExitStack() as stack:
+        heard = stack.enter_context(hear_signals())  # before the first line: who sees that may press Ctrl-C
         lock = stack.enter_context(DataLock(settings.data_dir))
         name = new_name(settings.data_dir, time.time_ns())
-        heard = stack.enter_context(hear_signals())  # before the first line: who sees that may press Ctrl-C
+        lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
         setup_session_logger(settings.log_dir, name.stamp, console=console)
         recording = Recording(settings, name, source)
-        lock.announce({"session": name.session, "start": time_text(time.time_ns()), "addresses": []})
         try:
             await _Run(recording, sign, rest, console).run(heard)
         finally:
@@ -123,6 +133,11 @@ class _Run:
             stats.sinks[sink.store.name] = sink.stats
             sink.stored = partial(self._stored, sink)
         self._refused: KeyRefused | None = None
+        self._older: list[Older] = []
+        self._sealer = Sealer(name.folder, self._manifest())
+        self._pipeline: Pipeline | None = None
+        self._verdict: Verdict = "open"
+        self._unsealed: Exception | None = None
 
     def _stored(self, sink: Sink, batch: object) -> None:
         self._lateness.stored(sink.store.name, batch, time.time_ns())  # type: ignore[arg-type]
@@ -138,38 +153,74 @@ class _Run:
                 view = partial(live_view, self._recording.stats, console=self._console, stopping=session.stopping)
                 await session.serve("console", partial(view, bound=_bound(settings)))
             await session.serve("status", publish_status, self._recording.stats, settings.data_dir / "status.json")
-            names = [name_of(sink.store) for sink in self._sinks]
-            older = await Door().run(left_behind, settings.data_dir, names)
-            self._say_start(await Door().run(deaths, settings.data_dir, older))
-            sealer = Sealer(self._name.folder, self._manifest())
-            for one in older:
-                if one.unsealed:
-                    session.start_soon(session.nursery, f"seal {one.session}", seal_dead, one, Door())
-            if settings.seconds:
-                session.start_soon(session.nursery, "time limit", self._limit, session, settings.seconds)
-            log.info("Initialized WebSocket client and sinks")
-            parts = (session, self._journal, self._builder, self._recording.stats, self._sinks)
-            begin = partial(self._begin, sealer.manifest)
-            pipeline = Pipeline(*parts, [source_of(one) for one in older if one.last], sealer, self._lateness, begin)
-            try:
-                await pipeline.run(partial(self._feed, session), partial(self._end, session))
-            finally:
-                await self._close_stores()  # noqa: ASYNC102  shielded, with a deadline, in there
+            await self._record(session)
             session.stop("the recording is over")
         self._recording.interrupted = session.interrupted
-        for one in older:
-            await Door().run(self._report_older, one, pipeline.stored)
+        if self._pipeline is not None:
+            for one in self._older:
+                await Door().run(self._report_older, one, self._pipeline.stored)
         if self._journal.ended:
-            report = await Door().run(self._seal, sealer)
-            seconds = (time.monotonic_ns() - self._recording.stats.started_mono_ns) / 1e9
-            places = {
-                "journal": short(self._name.folder),
-                **{sink.store.name: _place(settings, sink.store.name) for sink in self._sinks},
-                "logs": short(settings.log_dir),
-            }
-            say_summary(Ending(sealer.manifest, report, seconds, session.diary, places), self._console or Terminal())
+            await self._seal_and_say(session)
         if self._refused is not None:
             raise self._refused
+        if not session.interrupted:
+            await Door().run(self._check_sealed, session)
+
+    async def _record(self, session: Session) -> None:
+        """From what was left behind to the last row; the deadline may cancel it anywhere."""
+        settings = self._settings
+        names = [name_of(sink.store) for sink in self._sinks]
+        self._older = older = await Door().run(left_behind, settings.data_dir, names)
+        self._say_start(await Door().run(deaths, settings.data_dir, older))
+        for one in older:
+            if one.unsealed:
+                session.start_soon(session.nursery, f"seal {one.session}", seal_dead, one, Door())
+        if settings.seconds:
+            session.start_soon(session.nursery, "time limit", self._limit, session, settings.seconds)
+        log.info("Initialized WebSocket client and sinks")
+        parts = (session, self._journal, self._builder, self._recording.stats, self._sinks)
+        sources = [source_of(one) for one in older if one.last]
+        self._pipeline = Pipeline(*parts, sources, self._sealer, self._lateness, self._begin)
+        try:
+            await self._pipeline.run(partial(self._feed, session), partial(self._end, session))
+        finally:
+            await self._close_stores()  # noqa: ASYNC102  shielded, with a deadline, in there
+
+    async def _seal_and_say(self, session: Session) -> None:
+        settings = self._settings
+        try:
+            report = await Door().run(self._seal)
+        except (OSError, JournalError) as error:
+            log.error("The session's manifest cannot be sealed: %s", error)  # noqa: TRY400  the text says it all
+            self._unsealed = error
+            return
+        seconds = (time.monotonic_ns() - self._recording.stats.started_mono_ns) / 1e9
+        places = {
+            "journal": short(self._name.folder),
+            **{sink.store.name: _place(settings, sink.store.name) for sink in self._sinks},
+            "logs": short(settings.log_dir),
+        }
+        ending = Ending(self._sealer.manifest, report, seconds, session.diary, places)
+        say_summary(ending, self._console or Terminal())
+
+    def _check_sealed(self, session: Session) -> None:
+        """Blocking: whatever went before, nothing ends well with a manifest that is open, or is not there."""
+        folder, journal = self._name.folder, self._journal
+        found = manifests.read(folder)
+        if found is not None and found.session == self._name.session and found.verdict != "open":
+            return
+        if not folder.exists():
+            raise Stopped(
+                f"Stopped by {session.stop_reason} before the recording began: there is nothing to be stored."
+            )
+        waiting = journal.last_frame - journal.durable_frame
+        why = self._recording.stats.journal.error or (str(self._unsealed) if self._unsealed else "")
+        text = f"Session {folder.name} is not sealed, the next start does it"
+        if waiting:
+            text += f"; {waiting} records that were received are not on disk"
+        if why:
+            raise FolderNotWritable(f"{text}: {why}")
+        raise NotSealed(f"{text}: it did not end in time ({', '.join(session.overdue) or session.stop_reason})")
 
     def _say_start(self, died: list[dict[str, object]]) -> None:
         """The first record says who we are, and what died before us."""
@@ -194,12 +245,19 @@ class _Run:
         manifest.markets, manifest.settings = list(settings.markets), settings.shown()
         return manifest
 
-    def _begin(self, manifest: Manifest) -> None:
-        """Blocking: the folder and the manifest, still open; once nothing can keep the recording from starting."""
+    def _begin(self) -> None:
+        """Blocking: the folder and the manifest, still open; once nothing else can keep the recording from starting.
+
+        FolderNotWritable where the disk refuses; nothing is left of the session then.
+        """
         folder = self._name.folder
-        folder.mkdir(parents=True, exist_ok=True)
-        checkpoints.save(folder, checkpoints.Checkpoint(1, 1, self._builder.dump(), 0))
-        manifests.write(folder / "manifest.json", manifest)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            checkpoints.save(folder, checkpoints.Checkpoint(1, 1, self._builder.dump(), 0))
+            manifests.write(folder / "manifest.json", self._sealer.manifest)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise refused(self._settings.data_dir, error) from error
 
     def _append(self, event: Mapping[str, object]) -> None:
         self._journal.append("session", 0, time.time_ns(), time.monotonic_ns(), [json.dumps(event).encode()])
@@ -229,9 +287,8 @@ class _Run:
             session.stop("the exchange refused the key")
 
     def _end(self, session: Session) -> None:
-        verdict = verdict_of(self._builder.state, self._recording.stats.feed.received)
-        self._recording.verdict = verdict
-        self._append({"event": "ended", "reason": session.stop_reason, "verdict": verdict})
+        self._verdict = verdict_of(self._builder.state, self._recording.stats.feed.received)
+        self._append({"event": "ended", "reason": session.stop_reason, "verdict": self._verdict})
 
     async def _close_stores(self) -> None:
         """The engine's threads are joined, never abandoned; an HTTP client has nothing to wait for."""
@@ -256,12 +313,13 @@ class _Run:
         except OSError as error:
             log.warning("What the sinks hold of %s is not noted, the next start asks them: %s", older.session, error)
 
-    def _seal(self, sealer: Sealer) -> Report:
-        stats, state = self._recording.stats, self._builder.state
+    def _seal(self) -> Report:
+        sealer, stats, state = self._sealer, self._recording.stats, self._builder.state
         stats.lateness_ms = self._lateness.summary()
         counted = (stats.feed.received, self._journal.data_frames)
-        self._recording.verdict = verdict = verdict_of(state, *counted)
-        sealer.finish(state, verdict, self._journal.disk.closed, stats.lateness_ms, counted)
+        self._verdict = verdict_of(state, *counted)
+        sealer.finish(state, self._verdict, self._journal.disk.closed, stats.lateness_ms, counted)
+        self._recording.verdict = self._verdict
         made = sealer.manifest.tally.rows
         report = {
             name_of(sink.store): {
@@ -272,7 +330,10 @@ class _Run:
             }
             for sink in self._sinks
         }
-        write_report(self._name.folder, report)
+        try:
+            write_report(self._name.folder, report)
+        except OSError as error:
+            log.warning("What the sinks hold is not noted, the next start asks them: %s", error)
         return report
 
 

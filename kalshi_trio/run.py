@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import trio
 
+from kalshi_trio.early_signals import raise_from_now_on
 from kalshi_trio.errors import UserError, first_of
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ SWITCH_SECONDS = 0.001
 
 def run_trio(main: Callable[[], Awaitable[T]]) -> T:
     """Runs it; a UserError comes out of whatever groups it was raised in."""
+    raise_from_now_on()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:

@@ -160,20 +160,37 @@ async def open_session(name: str, *, grace: float = GRACE) -> AsyncIterator[Sess
         services.cancel_scope.cancel(reason="the session is over")
 
 
+_early: list[int] = []
+
+
+def _keep(number: int, _frame: object) -> None:
+    _early.append(number)
+
+
+def keep_signals() -> dict[int, Any]:
+    """From now on SIGINT and SIGTERM wait for `hear_signals`; gives the handlers of before. For the main thread only.
+
+    Those would raise wherever the process is just then: in the event loop that is an internal error of Trio.
+    """
+    return {number: signal.signal(number, _keep) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
 @contextmanager
 def hear_signals() -> Iterator[AsyncIterator[int]]:
-    """Receives SIGINT and SIGTERM from now on, for `watch_signals`. For the main thread only.
+    """Receives SIGINT and SIGTERM from now on, and those that were kept, for `watch_signals`. For the main thread only.
 
-    What comes when nobody takes it any more is let go: what it asks for is under way. (Trio would hand it on to the
-    handlers of before, and those raise wherever the event loop is just then.)
+    What comes when nobody takes it any more is let go: what it asks for is under way.
     """
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = keep_signals()
     try:
         with trio.open_signal_receiver(*before) as heard:
+            while _early:
+                signal.raise_signal(_early.pop(0))
             yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _early.clear()
 
 
 async def watch_signals(

@@ -16,6 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LOGGING = {"logging_config", "workflow_logger", *(path.stem for path in ROOT.glob("log_*.py"))}
 BASE = {"errors", "file_lock", "own_hash", "protocol", "thread", *LOGGING}
 MAY: dict[str, set[str]] = {
+    "early_signals": set(),
     "errors": set(),
     "file_lock": {"errors"},
     "own_hash": set(),
