@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from kalshi_trio.errors import FolderNotWritable, InUse, UsageError
+from kalshi_trio.fileio import write_whole
 
 
 class Name(NamedTuple):
@@ -97,9 +98,7 @@ class DataLock:
 
     def announce(self, about: dict[str, object]) -> None:
         """Writes `recorder.json`: who records here."""
-        temporary = self._data / "recorder.json.tmp"
-        temporary.write_text(json.dumps({"pid": os.getpid(), **about}))
-        temporary.replace(self._data / "recorder.json")
+        write_whole(self._data / "recorder.json", json.dumps({"pid": os.getpid(), **about}).encode())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
