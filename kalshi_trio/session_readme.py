@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pyarrow as pa
 
+from kalshi_trio.fileio import write_whole
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.segment import KINDS
 from kalshi_trio.journal.segment import SCHEMA as JOURNAL
@@ -145,9 +146,7 @@ client = clickhouse_connect.get_client(
 
 def write_readme(folder: Path, manifest: Manifest, stored: Mapping[str, object]) -> None:
     """Puts README.md, whole or not at all; `stored`: the settings that say where the rows are. OSError where refused."""
-    temporary = folder / "README.md.tmp"
-    temporary.write_bytes(with_own_hash(readme(folder, manifest, stored).encode()))
-    temporary.replace(folder / "README.md")
+    write_whole(folder / "README.md", with_own_hash(readme(folder, manifest, stored).encode()))
 
 
 def intact(path: Path) -> bool:

@@ -14,12 +14,13 @@ ROOT = Path(__file__).parent.parent / "kalshi_trio"
 FILES = sorted(ROOT.rglob("*.py"))
 
 LOGGING = {"logging_config", "workflow_logger", *(path.stem for path in ROOT.glob("log_*.py"))}
-BASE = {"errors", "file_lock", "own_hash", "protocol", "thread", *LOGGING}
+BASE = {"errors", "file_lock", "fileio", "own_hash", "protocol", "thread", *LOGGING}
 MAY: dict[str, set[str]] = {
     "early_signals": set(),
     "errors": set(),
     "file_lock": {"errors"},
     "own_hash": set(),
+    "fileio": set(),
     "protocol": {"errors"},
     "thread": set(),
     **{name: {"errors", "file_lock", *LOGGING} for name in LOGGING},
@@ -88,6 +89,38 @@ def test_a_file_says_what_it_is_and_is_one_idea_long(path: Path) -> None:
 
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 500
+
+
+WRITES_FILES = {"fileio.py", *(f"journal/{name}.py" for name in ("batches", "disk", "files", "index", "recovery"))}
+"""Where files are brought to disk and renamed; the journal's own, since what a failed fsync means there is told at each."""
+MOVES_LOGS = "log_rotation.py"
+"""Moves files that are written in place; none of them becomes whole by it."""
+BOOK_SIDES = {"yes", "no"}
+"""Have a `replace` of one argument, too."""
+
+
+def brings_to_disk(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    of = node.func.value
+    name = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
+    if name in ("os", "shutil"):
+        return node.func.attr in ("fsync", "fdatasync", "rename", "renames", "replace", "link", "move")
+    if name in BOOK_SIDES or len(node.args) != 1 or node.keywords:
+        return False
+    return node.func.attr in ("replace", "rename")
+
+
+def test_whole_files_are_written_in_one_place() -> None:
+    """One way to write a file that is whole or absent after a power cut: an fsync or a rename elsewhere is another one."""
+    found = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if part(path) != "protocol" and any(map(brings_to_disk, ast.walk(ast.parse(path.read_text()))))
+    }
+
+    assert found <= {*WRITES_FILES, MOVES_LOGS}
+    assert {"fileio.py", MOVES_LOGS} <= found
 
 
 def test_threads_for_calls_have_one_door() -> None:

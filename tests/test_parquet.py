@@ -175,13 +175,14 @@ def test_what_a_kill_leaves_half_written_counts_for_nothing(tmp_path: Path, monk
     class Killed(BaseException):
         """The process is no more: nothing cleans up."""
 
-    def half(path: Path, data: pa.Buffer) -> None:
-        path.write_bytes(data.to_pybytes()[: data.size // 2])
+    def half(path: Path, data: memoryview, *, durable: bool) -> None:
+        assert durable
+        path.write_bytes(data[: data.nbytes // 2])
         raise Killed
 
     store = ParquetStore(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("kalshi_trio.sinks.shelf._write_through", half)
+        patch.setattr("kalshi_trio.fileio._write", half)
         with pytest.raises(Killed):
             store.write(batch(1, 10), dict.fromkeys(TABLES, 0))
     assert ds.dataset(tmp_path / "deltas").count_rows() == 0
@@ -199,7 +200,7 @@ def test_a_name_that_may_not_survive_a_power_cut_is_taken_back(tmp_path: Path, m
     def fail(folder: Path) -> None:
         raise OSError(5, "Input/output error", str(folder))
 
-    monkeypatch.setattr("kalshi_trio.sinks.shelf._sync_folder", fail)
+    monkeypatch.setattr("kalshi_trio.fileio.sync_folder", fail)
     with pytest.raises(SinkUnavailable):
         store.write(delta_batch(6, 9), {})
 

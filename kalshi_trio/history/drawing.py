@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from kalshi_trio.errors import FolderNotWritable, UsageError
+from kalshi_trio.fileio import whole
 
 BID, ASK = "#1a9c5b", "#d3423f"
 GREY, GRID, FACE = "#5b6470", "#dfe3e8", "#ffffff"
@@ -58,12 +59,15 @@ def check_format(path: Path) -> None:
 def write(figure: Figure, path: Path) -> None:
     """Writes it; FolderNotWritable where that is refused."""
     check_format(path)
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    with rc_context(LOOK):
+        save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes it as it is, whole or not at all and always the same bytes; FolderNotWritable where that is refused."""
+    form = path.suffix.lower()
     try:
-        with rc_context(LOOK):
-            figure.savefig(temporary, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-        temporary.replace(path)
+        with whole(path) as temporary:
+            figure.savefig(temporary, format=form[1:], metadata={"Date": None} if form == ".svg" else None)
     except OSError as error:
         raise FolderNotWritable(f"{path}: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ one costs time, never rows.
 from __future__ import annotations
 
 import hashlib
-import os
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from kalshi_trio.journal.files import sync_folder
+from kalshi_trio.fileio import write_whole
 from kalshi_trio.journal.names import segment_of
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.records import Records
@@ -81,18 +80,11 @@ class Spacing:
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Writes it whole or not at all; not on a disk that refuses, which the log says."""
-    path = folder / checkpoint.name
     numbers = (checkpoint.first, checkpoint.latest_ns, len(checkpoint.blob))
     body = b"".join(number.to_bytes(8, "little") for number in numbers)
     body += pa.compress(checkpoint.blob, codec="zstd", asbytes=True)
-    temporary = path.with_suffix(".checkpoint.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(_MARK + hashlib.sha256(body).digest() + body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(folder)
+        write_whole(folder / checkpoint.name, _MARK + hashlib.sha256(body).digest() + body)
     except OSError as error:
         log.warning("No checkpoint at frame %d: %s", checkpoint.first, error)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from kalshi_trio.errors import FolderNotWritable, InUse, UsageError
 from kalshi_trio.file_lock import FileLock
+from kalshi_trio.fileio import write_whole
 
 
 class Name(NamedTuple):
@@ -98,13 +99,9 @@ class DataLock:
 
     def announce(self, about: dict[str, object]) -> None:
         """Writes `recorder.json`: who records here. FolderNotWritable where that is refused."""
-        temporary = self._data / "recorder.json.tmp"
         try:
-            temporary.write_text(json.dumps({"pid": os.getpid(), **about}))
-            temporary.replace(self._data / "recorder.json")
+            write_whole(self._data / "recorder.json", json.dumps({"pid": os.getpid(), **about}).encode())
         except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
             raise refused(self._data, error) from error
 
     def __exit__(

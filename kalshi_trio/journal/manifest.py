@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
-from kalshi_trio.journal.files import sync_folder
+from kalshi_trio.fileio import write_whole
 
 Verdict = Literal["open", "complete", "known gaps", "cut short", "nothing recorded"]
 
@@ -106,13 +105,7 @@ class Manifest(Struct):
 
 def write(path: Path, thing: object) -> None:
     """Puts JSON at `path`, whole and for good, or not at all."""
-    temporary = path.with_suffix(".json.tmp")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(thing), indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(thing), indent=1))
 
 
 def read(folder: Path) -> Manifest | None:

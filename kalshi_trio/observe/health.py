@@ -17,6 +17,7 @@ from typing import Any
 
 import trio
 
+from kalshi_trio.fileio import write_whole
 from kalshi_trio.observe.stats import Stats
 
 EVERY = 1.0
@@ -149,12 +150,9 @@ def _forget(path: Path) -> None:
 
 
 def _write(path: Path, status: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".json.tmp")
-    try:
-        temporary.write_text(json.dumps(status))
-        temporary.replace(path)
-    except OSError:
-        _forget(temporary)
+    """Without fsync: a second later it is written anew, and after a power cut nobody is left of whom it tells."""
+    with suppress(OSError):
+        write_whole(path, json.dumps(status).encode(), durable=False)
 
 
 def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from kalshi_trio.errors import FolderNotWritable, SinkUnavailable
+from kalshi_trio.fileio import NameUnsure, make_folder, sync_folder, write_whole
 
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 """Errors that waiting does not cure; a full or failing disk may come back."""
@@ -69,7 +70,7 @@ class LocalShelf:
         """See Shelf."""
         probe = self._root / f".probe-{os.getpid()}.tmp"
         try:
-            _make(self._root)
+            make_folder(self._root)
             probe.touch()
             probe.unlink()
         except OSError as error:
@@ -85,19 +86,14 @@ class LocalShelf:
     def put(self, path: str, data: pa.Buffer) -> None:
         """See Shelf."""
         target = self._root / path
-        temporary = _temporary(target)
         with _said(str(target)):
-            _make(target.parent)
+            make_folder(target.parent)
             try:
-                _write_through(temporary, data)
-                temporary.replace(target)
-            except OSError:
-                _forget(temporary)
-                raise
-            try:
-                _sync_folder(target.parent)
-            except OSError:
-                _forget(target)  # the name may not survive a power cut: as if it had not been put
+                # Hidden, since pyarrow reads every file of a folder whose name does not begin with a dot or an underscore.
+                write_whole(target, memoryview(data), hidden=True)
+            except NameUnsure:  # as if it had not been put
+                with suppress(OSError):
+                    target.unlink(missing_ok=True)
                 raise
 
     def read(self, path: str) -> bytes:
@@ -127,7 +123,7 @@ class LocalShelf:
                 (self._root / path).unlink(missing_ok=True)
             for folder in {(self._root / path).parent for path in paths}:
                 if folder.is_dir():
-                    _sync_folder(folder)
+                    sync_folder(folder)
 
     def _below(self, folder: str) -> list[Path]:
         try:
@@ -190,35 +186,3 @@ class ObjectShelf:
             target = f"{self._root}/{path}"
             with _said(target), suppress(FileNotFoundError):
                 self._fs.delete_file(target)
-
-
-def _temporary(target: Path) -> Path:
-    # Hidden, since pyarrow reads every file of a folder whose name does not begin with a dot or an underscore.
-    return target.with_name(f".{target.name}.tmp")
-
-
-def _write_through(path: Path, data: pa.Buffer) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _make(folder: Path) -> None:
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
-def _forget(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)

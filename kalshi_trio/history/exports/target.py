@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from kalshi_trio.errors import FolderNotWritable, UsageError
+from kalshi_trio.fileio import make_folder, replace_whole, temporary_of
 
 
 class Writable(Protocol):
@@ -26,7 +27,7 @@ class Target:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.place = path.with_name(f".{path.name}.tmp")
+        self.place = temporary_of(path, hidden=True)
 
     def begin(self, *, folder: bool) -> None:
         """Makes room for it. Raises UsageError where something has that name, FolderNotWritable."""
@@ -34,23 +35,26 @@ class Target:
             raise UsageError(f"{self.path} exists: nothing is written over. Choose another --out, or remove it.")
         try:
             self.abandon()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             if folder:
                 self.place.mkdir()
         except OSError as error:
             raise FolderNotWritable(f"{self.path}: {error.strerror}. Choose another --out.") from error
 
     def keep(self) -> None:
-        """It is whole."""
-        self.place.replace(self.path)
+        """It is whole, and brought to disk before it has its name. Raises FolderNotWritable."""
+        try:
+            replace_whole(self.place, self.path)
+        except OSError as error:
+            raise FolderNotWritable(f"{self.path}: {error.strerror}. Choose another --out.") from error
 
     def only(self) -> None:
         """Of the folder, only its one file is meant."""
         (file,) = [path for path in self.place.iterdir() if path.is_file()]
         inner = self.place.with_name(f"{self.place.name}.one")
-        file.replace(inner)
+        replace_whole(file, inner)
         self.place.rmdir()
-        inner.replace(self.place)
+        replace_whole(inner, self.place)
 
     def abandon(self) -> None:
         """It will not be; may be called when it is whole."""

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from kalshi_trio import __version__
 from kalshi_trio.errors import UsageError
+from kalshi_trio.fileio import replace_whole
 from kalshi_trio.fold import Fold
 from kalshi_trio.history.imports.survey import STEP, Reading, Survey
 from kalshi_trio.history.imports.taking import Taken
 from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.disk import Disk
-from kalshi_trio.journal.files import LARGE, sync_folder
+from kalshi_trio.journal.files import LARGE
 from kalshi_trio.journal.folder import Name
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.window import Frames
@@ -137,8 +138,7 @@ class Importer:
         self._fold.end()
         self._sealer.begun(state)
         self._sealer.finish(state, verdict, self._disk.closed, {})
-        self._hidden.replace(self._name.folder)
-        sync_folder(self._name.folder.parent)
+        replace_whole(self._hidden, self._name.folder)
 
     def _own(self, kind: Kind, connection: int, **event: object) -> None:
         self._add(kind, connection, [json.dumps(event).encode()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_trio.errors import FolderNotWritable, UsageError
+from kalshi_trio.errors import UsageError
 from kalshi_trio.history.verify.findings import SessionReport
 from kalshi_trio.history.verify.timeline import whole_spans
 from kalshi_trio.sealing import ns_of
@@ -28,6 +28,8 @@ def draw(sessions: list[SessionReport], path: Path) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415  as above
     from matplotlib.figure import Figure  # noqa: PLC0415  as above
 
+    from kalshi_trio.history.drawing import save  # noqa: PLC0415  as above
+
     markets, left = _markets(sessions)
     figure = Figure(figsize=(12, 1.6 + 0.24 * max(len(markets), 1)), layout="constrained")
     axes = figure.add_subplot()
@@ -45,12 +47,8 @@ def draw(sessions: list[SessionReport], path: Path) -> None:
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
     more = f", the {len(markets)} least covered of {len(markets) + left} markets" if left else ""
     axes.set_title(f"Coverage: {', '.join(one.name for one in sessions[:3])}{more} (UTC)\n{LEGEND}", fontsize=10)
-    try:
-        with mpl.rc_context({"svg.hashsalt": "kalshi_trio", "svg.fonttype": "none"}):
-            kept = {"Date": None} if path.suffix.lower() == ".svg" else {}
-            figure.savefig(path, metadata=kept)
-    except OSError as error:
-        raise FolderNotWritable(f"{path}: {error.strerror or error}") from error
+    with mpl.rc_context({"svg.hashsalt": "kalshi_trio", "svg.fonttype": "none"}):
+        save(figure, path)
 
 
 def _markets(sessions: list[SessionReport]) -> tuple[list[str], int]:
