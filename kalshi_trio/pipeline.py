@@ -83,7 +83,7 @@ class Pipeline:
         signals_in, signals_out = trio.open_memory_channel[Signal](SIGNALS_WAITING)
         ends_in, ends_out = trio.open_memory_channel[SegmentEnd](ENDS_WAITING)
         reader = Reader(self.journal)
-        live = Source(self.builder.state.session, partial(self._rows_after, window), self.journal.durable)
+        live = Source(self.builder.state.session, partial(self._rows_after, window), self.journal.durable, self._last)
         async with trio.open_nursery() as logs:
             start_soon(logs, "delta log", delta_log.run)
             async with trio.open_nursery() as watchers:
@@ -137,6 +137,9 @@ class Pipeline:
         return RowReader(
             window, partial(Rebuild, folder, session), lambda: journal.durable_frame, journal.durable, after
         )
+
+    def _last(self) -> int:
+        return self.journal.last_frame
 
     def _late(self, stage: str) -> Callable[[Records], None]:
         """Tells how long after its receipt a frame came so far."""

@@ -28,7 +28,7 @@ from kalshi_trio.journal import checkpoints
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, new_name, refused
 from kalshi_trio.journal.manifest import Manifest, Verdict
-from kalshi_trio.journal.sinks_report import Report, Stored, write_report
+from kalshi_trio.journal.sinks_report import Report, of_sink, write_report
 from kalshi_trio.journal.writer import Journal, Limits
 from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
 from kalshi_trio.observe.console import live_view
@@ -47,7 +47,7 @@ from kalshi_trio.sealing import Sealer, time_text, verdict_of
 from kalshi_trio.session import GRACE, Session, hear_signals, open_session, watch_signals
 from kalshi_trio.settings import Settings, masked
 from kalshi_trio.startup import Older, deaths, left_behind, make_sinks, name_of, seal_dead, source_of
-from kalshi_trio.tasks.writer import Sink
+from kalshi_trio.tasks.writer import Sink, ask_rows
 from kalshi_trio.thread import Door
 from kalshi_trio.transport.endpoint import Endpoint, check_cleartext
 from kalshi_trio.workflow_logger import log_environment
@@ -158,7 +158,7 @@ class _Run:
         self._recording.interrupted = session.interrupted
         if self._pipeline is not None:
             for one in self._older:
-                await Door().run(self._report_older, one, self._pipeline.stored)
+                await Door().run(self._report_older, one)
         if self._journal.ended:
             await self._seal_and_say(session)
         if self._refused is not None:
@@ -184,7 +184,7 @@ class _Run:
         try:
             await self._pipeline.run(partial(self._feed, session), partial(self._end, session))
         finally:
-            await self._close_stores()  # noqa: ASYNC102  shielded, with a deadline, in there
+            await self._close_stores(older)  # noqa: ASYNC102  shielded, with a deadline, in there
 
     async def _seal_and_say(self, session: Session) -> None:
         settings = self._settings
@@ -290,24 +290,21 @@ class _Run:
         self._verdict = verdict_of(self._builder.state, self._recording.stats.feed.received)
         self._append({"event": "ended", "reason": session.stop_reason, "verdict": self._verdict})
 
-    async def _close_stores(self) -> None:
-        """The engine's threads are joined, never abandoned; an HTTP client has nothing to wait for."""
+    async def _close_stores(self, older: list[Older]) -> None:
+        """Asks what they hold of each session, then closes them: the engine's threads are joined, never abandoned."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
+            for session in [*(one.session for one in older if one.last), self._name.session]:
+                await ask_rows(self._sinks, session)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             for sink in self._sinks:
                 await sink.door.run(sink.store.close)
 
-    def _report_older(self, older: Older, stored: set[tuple[str, str]]) -> None:
+    def _report_older(self, older: Older) -> None:
         """What the sinks hold of a session of an earlier process by now."""
         manifest = manifests.read(older.folder)
         if manifest is None or manifest.verdict == "open":
             return
-        report: Report = {}
-        for name in (sink.store.name for sink in self._sinks):
-            whole = (older.session, name) in stored
-            report[name.lower()] = {
-                table: Stored(rows.made, 0, older.last) if whole else Stored(0, rows.made, 0)
-                for table, rows in manifest.tally.rows.items()
-            }
+        report = self._report(manifest, older.last)
         try:
             write_report(older.folder, report)
         except OSError as error:
@@ -320,21 +317,22 @@ class _Run:
         self._verdict = verdict_of(state, *counted)
         sealer.finish(state, self._verdict, self._journal.disk.closed, stats.lateness_ms, counted)
         self._recording.verdict = self._verdict
-        made = sealer.manifest.tally.rows
-        report = {
-            name_of(sink.store): {
-                table: Stored(
-                    sink.stats.tables.get(table, 0), rows.made - sink.stats.tables.get(table, 0), sink.stats.through
-                )
-                for table, rows in made.items()
-            }
-            for sink in self._sinks
-        }
         try:
-            write_report(self._name.folder, report)
+            write_report(self._name.folder, self._report(sealer.manifest, self._journal.last_frame))
         except OSError as error:
             log.warning("What the sinks hold is not noted, the next start asks them: %s", error)
-        return report
+        # To be shown: what a sink that does not answer any more has acknowledged before.
+        for sink in self._sinks:
+            sink.there.setdefault(self._name.session, sink.stats.tables)
+        return self._report(sealer.manifest, self._journal.last_frame)
+
+    def _report(self, manifest: Manifest, last: int) -> Report:
+        made, session = {table: rows.made for table, rows in manifest.tally.rows.items()}, manifest.session
+        through = {sink.store.name: sink.stats.through if session == self._name.session else 0 for sink in self._sinks}
+        return {
+            name_of(sink.store): of_sink(made, sink.there.get(session), last, through[sink.store.name])
+            for sink in self._sinks
+        }
 
 
 def _bound(settings: Settings) -> Bound | None:

@@ -20,6 +20,9 @@ TABLES = ("deltas", "deltas", "deltas", "trades", "latest_levels")
 """Whose insert comes late: mostly the largest table's."""
 FRAMES, BATCHES = 100, 3
 TRIES = 200
+AT_ONCE = 20
+"""Writers; more would be so slow that what comes late comes before them."""
+MADE = [batch(1 + i * FRAMES, (i + 1) * FRAMES) for i in range(BATCHES)]
 
 
 class Outcome(NamedTuple):
@@ -46,7 +49,7 @@ class _Writer(threading.Thread):
         self._restarts = restarts
 
     def batches(self) -> list[RowBatch]:
-        return [batch(1 + i * FRAMES, (i + 1) * FRAMES, session=self.session) for i in range(BATCHES)]
+        return [made._replace(session=self.session) for made in MADE]
 
     def run(self) -> None:
         waiting, tries = self.batches(), 0
@@ -93,10 +96,11 @@ def campaign(folder: Path, inserts: int, shortest: float, longest: float, seed: 
                 for one in writers
             ]
         )
-        for one in writers:
-            one.start()
-        for one in writers:
-            one.join(120)
+        for first in range(0, inserts, AT_ONCE):
+            for one in writers[first : first + AT_ONCE]:
+                one.start()
+            for one in writers[first : first + AT_ONCE]:
+                one.join(120)
         deadline = time.monotonic() + longest + 30
         while len(front.late()) < inserts and time.monotonic() < deadline:
             time.sleep(0.1)

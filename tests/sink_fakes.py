@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import trio
@@ -12,6 +12,7 @@ from sink_rows import SESSION
 from kalshi_trio.errors import SinkError
 from kalshi_trio.protocol.schema import TABLES, RowBatch
 from kalshi_trio.sinks.batch import beyond
+from kalshi_trio.sinks.hints import NEVER, believed, seal
 from kalshi_trio.thread import Door
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ class MemoryStore:
         self.rows: dict[str, list[tuple[int, int]]] = {table: [] for table in TABLES}
         self.commits: list[RowBatch] = []
         self.hints: dict[str, int] = {}
+        self.kept: dict[str, dict[str, object]] = {}
         self.asked = 0
         self.interrupted = False
 
@@ -56,17 +58,24 @@ class MemoryStore:
                 self._fail()
         self.commits.append(batch)
 
-    def progress(self, session: str, through: int) -> None:
+    def count(self, session: str) -> dict[str, int]:
+        assert session == SESSION
+        self._fail()
+        return {table: len(rows) for table, rows in self.rows.items()}
+
+    def progress(self, session: str, through: int, held: Mapping[str, int] = {}) -> None:
         self._fail()
         self.hints[session] = through
+        self.kept[session] = seal(session, through, held)
 
-    def hint(self, session: str) -> int:
+    def hint(self, session: str, held: Mapping[str, int] | None = None, last: int = NEVER) -> int:
         self._fail()
-        return self.hints.get(session, 0)
+        return believed(self.name, self.kept.get(session, {}), session, held, last)
 
     def remove(self, session: str) -> None:
         self._fail()
         self.hints.pop(session, None)
+        self.kept.pop(session, None)
         self.rows = {table: [] for table in TABLES}
 
     def interrupt(self) -> None:

@@ -13,7 +13,7 @@ from kalshi_trio.errors import FolderNotWritable, InUse, Stopped
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, holder_of, new_name
 from kalshi_trio.journal.manifest import Manifest
-from kalshi_trio.journal.sinks_report import Report, Stored, write_report
+from kalshi_trio.journal.sinks_report import Report, of_sink, write_report
 from kalshi_trio.logging_config import close_session_logger, get_logger, register_secret, setup_session_logger
 from kalshi_trio.observe.progress import Advance, progress
 from kalshi_trio.observe.terminal import Terminal
@@ -21,7 +21,7 @@ from kalshi_trio.sealing import time_text
 from kalshi_trio.session import Session, hear_signals, open_session, watch_signals
 from kalshi_trio.settings import Settings
 from kalshi_trio.startup import Older, source_of
-from kalshi_trio.tasks.writer import Sink, Source, run_writer
+from kalshi_trio.tasks.writer import Sink, Source, ask_rows, run_writer
 from kalshi_trio.thread import Door
 
 log = get_logger(__name__)
@@ -114,6 +114,8 @@ async def store(older: Older, sinks: list[Sink], session: Session, console: Term
             nursery.cancel_scope.cancel(reason="all rows are stored")
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+            await ask_rows(sinks, older.session)
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             for sink in sinks:
                 await sink.door.run(sink.store.close)
             await Door().run(report, older, sinks)
@@ -142,13 +144,10 @@ def report(older: Older, sinks: Sequence[Sink]) -> None:
         write_report(older.folder, stored_in(manifest, older.last, sinks))
 
 
-def stored_in(manifest: Manifest, last: int, sinks: Sequence[Sink]) -> Report:
-    """What the sinks hold by now of a session that ends with record `last`."""
-    found: Report = {}
-    for sink in sinks:
-        whole = sink.stats.state == "closed"
-        found[sink.store.name.lower()] = {
-            table: Stored(rows.made, 0, last) if whole else Stored(0, rows.made, sink.stats.through)
-            for table, rows in manifest.tally.rows.items()
-        }
-    return found
+def stored_in(manifest: Manifest, last: int, sinks: Sequence[Sink], session: str = "") -> Report:
+    """What the sinks held, when they were last asked, of `session` (the manifest's), which ends with record `last`."""
+    made = {table: rows.made for table, rows in manifest.tally.rows.items()}
+    return {
+        sink.store.name.lower(): of_sink(made, sink.there.get(session or manifest.session), last, sink.stats.through)
+        for sink in sinks
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,20 @@ class Stored(Struct):
 
 
 Report = dict[str, dict[str, Stored]]
+
+
+def of_sink(made: Mapping[str, int], there: Mapping[str, int] | None, last: int, through: int = 0) -> dict[str, Stored]:
+    """What one sink holds of a session that ends at record `last`: the rows `made` of each table, and those `there`.
+
+    `there`: as the sink counted them just now, None where it was not asked or did not say: then none is vouched for.
+    `through`: up to which record it is known to hold all rows, where some are pending.
+    """
+    rows = {table: (there or {}).get(table, 0) for table in made}
+    whole = all(rows[table] >= number for table, number in made.items())
+    return {
+        table: Stored(rows[table], max(number - rows[table], 0), last if whole else through)
+        for table, number in made.items()
+    }
 
 
 def write_report(folder: Path, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from kalshi_trio.protocol.schema import RowBatch
@@ -37,11 +38,23 @@ class Store(Protocol):
         the batch until this returns.
         """
 
-    def progress(self, session: str, through: int) -> None:
-        """Leaves the hint that every table holds `session` up to frame `through`; late is allowed, early never."""
+    def count(self, session: str) -> dict[str, int]:
+        """For each table the number of rows of `session` that are there: counted now, not remembered.
 
-    def hint(self, session: str) -> int:
-        """The last hint left by `progress`, 0 for none."""
+        Raises SinkUnavailable or SinkRefused.
+        """
+
+    def progress(self, session: str, through: int, held: Mapping[str, int] = ...) -> None:
+        """Leaves the hint that every table holds `session` up to frame `through`; late is allowed, early never.
+
+        `held`: the last frame with rows of each table, as far as is known.
+        """
+
+    def hint(self, session: str, held: Mapping[str, int] | None = None, last: int = ...) -> int:
+        """The last hint left by `progress`, 0 for none, or for one that is not believed: see `sinks.hints`.
+
+        `held`: what each table holds now, if that is known; `last`: the journal's last record.
+        """
 
     def remove(self, session: str) -> None:
         """Takes all rows of `session` and its hint out, for good when it returns.

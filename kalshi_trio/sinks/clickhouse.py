@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -23,7 +23,16 @@ from kalshi_trio.sinks.clickhouse_levels import LevelState, level_rows
 from kalshi_trio.sinks.clickhouse_link import Link
 from kalshi_trio.sinks.clickhouse_places import Embedded, Place, Server
 from kalshi_trio.sinks.clickhouse_removal import delete, wait
-from kalshi_trio.sinks.clickhouse_schema import LEVELS, PROGRESS, PROGRESS_SCHEMA, check, create_statements
+from kalshi_trio.sinks.clickhouse_schema import (
+    LEVELS,
+    PROGRESS,
+    PROGRESS_SCHEMA,
+    added,
+    check,
+    columns,
+    create_statements,
+)
+from kalshi_trio.sinks.hints import NEVER, believed, seal
 from kalshi_trio.sinks.pace import Pace
 
 __all__ = ["ClickHouseStore", "Embedded", "Server"]
@@ -97,16 +106,24 @@ class ClickHouseStore:
                 frames = frames_of(piece)
                 self._insert(batch.session, table, _whole(table, piece, batch), f"{frames[0]}-{frames[-1]}")
 
-    def progress(self, session: str, through: int) -> None:
+    def count(self, session: str) -> dict[str, int]:
         """See Store."""
-        row = pa.table({"session": [session], "through": [through]}, schema=PROGRESS_SCHEMA)
+        return self._of_each("count()", session)
+
+    def progress(self, session: str, through: int, held: Mapping[str, int] = {}) -> None:
+        """See Store."""
+        row = pa.Table.from_pylist([seal(session, through, held)], schema=PROGRESS_SCHEMA)
         self._insert(session, PROGRESS, row, str(through))
 
-    def hint(self, session: str) -> int:
+    def hint(self, session: str, held: Mapping[str, int] | None = None, last: int = NEVER) -> int:
         """See Store."""
-        asked = f"SELECT max(through) FROM {self._full(PROGRESS)} WHERE session = {{session:String}}"  # noqa: S608  our own names
-        with translated(self._place.secret):
-            return int(self._client.query(asked, parameters={"session": session}).result_rows[0][0])
+        asked = f"SELECT * FROM (SELECT through, held, sha256 FROM {self._full(PROGRESS)} "  # noqa: S608  our own names
+        asked += "WHERE session = {session:String} ORDER BY through DESC LIMIT 1)"
+        kept = [
+            {"session": session, "through": int(through), "held": text, "sha256": sha256}
+            for through, text, sha256 in self._link.ask(asked, {"session": session})
+        ]
+        return believed(self.name, kept[0] if kept else {}, session, held, last)
 
     def remove(self, session: str) -> None:
         """See Store: the hint first, by mutations that are waited for. `latest_levels` is no session's and stays."""
@@ -135,14 +152,17 @@ class ClickHouseStore:
         return self._link.full(table)
 
     def _held(self, session: str) -> dict[str, int]:
+        return self._of_each("max(frame)", session)
+
+    def _of_each(self, what: str, session: str) -> dict[str, int]:
         asked = " UNION ALL ".join(
-            f"SELECT '{table}', max(frame) FROM {self._full(table)} WHERE session = {{session:String}}"  # noqa: S608  our own names
+            f"SELECT '{table}', {what} FROM {self._full(table)} WHERE session = {{session:String}}"  # noqa: S608  our own names
             for table in TABLES
         )
-        held = {str(table): int(frame) for table, frame in self._link.ask(asked, {"session": session})}
-        if held.keys() != TABLES.keys():
-            raise SinkUnavailable("an answer breaks off: not every table says what it holds")
-        return held
+        found = {str(table): int(number) for table, number in self._link.ask(asked, {"session": session})}
+        if found.keys() != TABLES.keys():
+            raise SinkUnavailable("an answer breaks off: not every table has answered")
+        return found
 
     def _insert(self, session: str, table: str, rows: pa.Table, frames: str) -> None:
         query_id, guard = f"{session}/{table}/{frames}", ""
@@ -163,17 +183,25 @@ class ClickHouseStore:
         tables = client.query(
             "SELECT name, engine, partition_key FROM system.tables WHERE database = {database:String}", name
         ).result_rows
-        columns = client.query(
+        present = client.query(
             "SELECT table, name, type FROM system.columns WHERE database = {database:String}", name
         ).result_rows
-        found = {table: {column: kind for of, column, kind in columns if of == table} for table, _, _ in tables}
+        found = {table: {column: kind for of, column, kind in present if of == table} for table, _, _ in tables}
         statements = create_statements(self._database, embedded=not self._place.remote)
+        adding: list[str] = []
         for table, engine, partition_key in tables:
             if table in statements:
-                check(self._database, table, found[table], engine, partition_key)
-        for table, statement in statements.items():
-            if table not in found:
-                client.command(statement)
+                older = added(self._database, table, found[table])
+                check(
+                    self._database,
+                    table,
+                    columns(table) | found[table] if older else found[table],
+                    engine,
+                    partition_key,
+                )
+                adding += older
+        for statement in (*adding, *(made for table, made in statements.items() if table not in found)):
+            client.command(statement)
 
     def _read_levels(self) -> LevelState:
         table = self._full(LEVELS)

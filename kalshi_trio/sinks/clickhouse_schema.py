@@ -32,8 +32,14 @@ LEVELS_SCHEMA = pa.schema(
 """A row a change of a level; `base` is the version of the market's snapshot that it stands on."""
 
 PROGRESS_SCHEMA = pa.schema(
-    [pa.field("session", pa.string(), nullable=False), pa.field("through", pa.uint64(), nullable=False)]
+    [
+        pa.field("session", pa.string(), nullable=False),
+        pa.field("through", pa.uint64(), nullable=False),
+        pa.field("held", pa.large_string(), nullable=False),
+        pa.field("sha256", pa.large_string(), nullable=False),
+    ]
 )
+"""See `hints`."""
 
 FENCE_SCHEMA = pa.schema(
     [pa.field("session", pa.large_string(), nullable=False), pa.field("epoch", pa.uint64(), nullable=False)]
@@ -91,6 +97,17 @@ def create_statements(database: str, *, embedded: bool = False) -> dict[str, str
     aliases = ", ".join(f"{expression} AS {name}" for name, (_, expression) in _ALIASES.items())
     made[BOOK] = _BOOK.format(view=f"`{database}`.{BOOK}", levels=f"`{database}`.{LEVELS}", aliases=aliases)
     return made
+
+
+def added(database: str, table: str, found: Mapping[str, str]) -> list[str]:
+    """Statements that add what a newer version's hints have to an older version's table of them."""
+    if table != PROGRESS or {"session", "through"} - found.keys():
+        return []
+    return [
+        f"ALTER TABLE `{database}`.{table} ADD COLUMN IF NOT EXISTS `{name}` {kind}"
+        for name, kind in columns(table).items()
+        if name not in found
+    ]
 
 
 def check(database: str, table: str, found: Mapping[str, str], engine: str, partition_key: str) -> None:

@@ -7,16 +7,18 @@ counts upwards, dictionary for the rest, decimals as integers.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from kalshi_trio.errors import SinkUnavailable
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.own_hash import KEY, PLACEHOLDER, with_own_hash
 from kalshi_trio.protocol.schema import TABLES, RowBatch
 from kalshi_trio.sinks.batch import beyond
+from kalshi_trio.sinks.hints import NEVER, believed, seal
 from kalshi_trio.sinks.pace import Pace
 from kalshi_trio.sinks.parquet_names import RowFile, not_covered, row_file
 from kalshi_trio.sinks.shelf import LocalShelf, Shelf
@@ -60,21 +62,27 @@ class ParquetStore:
                 file = row_file(batch.session, batch.date, max(batch.lo, done + 1), batch.hi)
                 self._put(table, file, rest)
 
-    def progress(self, session: str, through: int) -> None:
-        """See Store."""
-        text = json.dumps({"session": session, "through": through})
-        self._shelf.put(f"_progress/{session}.json", pa.py_buffer(text.encode()))
+    def count(self, session: str) -> dict[str, int]:
+        """See Store: as the files' footers say. One that has none that can be read has no rows."""
+        return {table: sum(self._rows(table, file) for file in self.files(table, session)) for table in TABLES}
 
-    def hint(self, session: str) -> int:
-        """See Store. A hint that cannot be read is none."""
+    def progress(self, session: str, through: int, held: Mapping[str, int] = {}) -> None:
+        """See Store."""
+        text = json.dumps(seal(session, through, held))
+        self._shelf.put(_hint(session), pa.py_buffer(text.encode()))
+
+    def hint(self, session: str, held: Mapping[str, int] | None = None, last: int = NEVER) -> int:
+        """See Store."""
+        text = self._shelf.read(_hint(session))
         try:
-            return int(json.loads(self._shelf.read(f"_progress/{session}.json"))["through"])
-        except (ValueError, KeyError, TypeError):
-            return 0
+            kept = json.loads(text) if text else {}
+        except ValueError:
+            kept = None
+        return believed(self.name, kept if isinstance(kept, dict) else {"session": ""}, session, held, last)
 
     def remove(self, session: str) -> None:
         """See Store: the hint first; then the files of the highest frames, so that what is left never has a hole."""
-        self._shelf.remove([f"_progress/{session}.json"])
+        self._shelf.remove([_hint(session)])
         for table in TABLES:
             found = [file for file in map(RowFile.parse, self._shelf.files(table)) if file and file.session == session]
             found.sort(key=lambda file: (file.hi, file.lo), reverse=True)
@@ -87,11 +95,28 @@ class ParquetStore:
     def close(self) -> None:
         """See Store: nothing is kept open."""
 
+    def _rows(self, table: str, file: RowFile) -> int:
+        try:
+            with self._shelf.open(f"{table}/{file.path}") as opened:
+                return int(pq.read_metadata(opened).num_rows)
+        except pa.ArrowInvalid as error:
+            _logger.warning("%s/%s cannot be read, its rows do not count: %s", table, file.path, error)
+            return 0
+        except (OSError, MemoryError) as error:
+            raise SinkUnavailable(f"{table}/{file.path}: {error}") from error
+
     def _put(self, table: str, file: RowFile, rows: pa.Table) -> None:
-        data = encode(table, file, rows)
+        try:
+            data = encode(table, file, rows)
+        except MemoryError as error:  # pyarrow's is one, too
+            raise SinkUnavailable(f"out of memory: {error}") from error
         self._said.line("Writing Parquet file: %d rows, ~%.2fMB", rows.num_rows, data.size / 1e6)
         self._shelf.put(f"{table}/{file.path}", data)
         _logger.debug("Wrote %d rows to %s/%s", rows.num_rows, table, file.path)
+
+
+def _hint(session: str) -> str:
+    return f"_progress/{session}.json"
 
 
 def encode(table: str, file: RowFile, rows: pa.Table) -> pa.Buffer:

@@ -55,6 +55,8 @@ def _said(place: str) -> Iterator[None]:
     except OSError as error:
         message = f"{place}: {error.strerror or error}"
         raise SinkUnavailable(message) from error
+    except MemoryError as error:
+        raise SinkUnavailable(f"{place}: out of memory") from error
 
 
 class LocalShelf:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.sinks.base import Store
 from kalshi_trio.sinks.batch import beyond
 from kalshi_trio.sinks.gather import Gatherer, Limits, Rows
+from kalshi_trio.sinks.hints import NEVER
 from kalshi_trio.thread import Door
 
 _logger = get_logger(__name__)
@@ -55,6 +56,8 @@ class Source(NamedTuple):
     """Opens the rows of the frames behind that one."""
     durable: Callable[[int], Awaitable[None]]
     """Returns once the journal has that frame on disk."""
+    last: Callable[[], int] = lambda: NEVER
+    """The last record that the session has by now, as far as that is known: no sink holds more."""
 
 
 @dataclass
@@ -67,6 +70,8 @@ class Sink:
     stats: SinkStats
     stored: Callable[[RowBatch], None] = lambda _: None
     """Called on the event loop with each batch that all tables hold."""
+    there: dict[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of each session that was asked for (`ask_rows`) the rows that the store holds, table by table."""
 
 
 async def run_writer(
@@ -133,8 +138,8 @@ class _Writer:
         """Asks what the sink holds; returns the frame up to which every table holds the session."""
         if self._uncertain:
             await self._call(self._store.open)
-        hint = 0 if self._lost else await self._call(self._store.hint, self._session)
-        self._held = await self._call(self._store.positions, self._session)
+        held = self._held = await self._call(self._store.positions, self._session)
+        hint = 0 if self._lost else await self._call(self._store.hint, self._session, dict(held), self._source.last())
         self._uncertain = self._lost = False
         start = max(hint, min(self._held.values()))
         self._stats.through = start
@@ -212,7 +217,7 @@ class _Writer:
     async def _leave_hint(self) -> None:
         self._hint_due = trio.current_time() + HINT_EVERY
         try:
-            await self._call(self._store.progress, self._session, self._stats.through)
+            await self._call(self._store.progress, self._session, self._stats.through, dict(self._held))
         except SinkError as error:
             _logger.debug("%s took no progress hint: %s", self._store.name, error)
 
@@ -228,18 +233,38 @@ class _Writer:
         self._stats.state = state
 
     async def _call(self, call: Callable[..., _T], *args: object) -> _T:
-        """`door.run`; when cancelled meanwhile, tells the store to end what waits for the network."""
-        failure: SinkError | UserError | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_interrupt_if_cancelled, self._store, nursery.cancel_scope)
-            try:
-                result = await self._sink.door.run(call, *args)
-            except (SinkError, UserError) as error:
-                failure = error  # raised outside, since a nursery would wrap it
-            nursery.cancel_scope.cancel(reason="the call has ended")
-        if failure is not None:
-            raise failure
-        return result
+        return await _called(self._sink, call, *args)
+
+
+async def ask_rows(sinks: Sequence[Sink], session: str) -> None:
+    """Asks each store how many rows of the session it holds, into `Sink.there`; where one does not say, nothing is there.
+
+    For stores whose writers have ended. Cancelling: as `run_writer`.
+    """
+    for sink in sinks:
+        sink.there.pop(session, None)
+        if sink.stats.state in {"retrying", "refused"}:
+            continue
+        try:
+            await _called(sink, sink.store.open)
+            sink.there[session] = await _called(sink, sink.store.count, session)
+        except (SinkError, UserError) as error:
+            _logger.warning("%s does not say what it holds of session %s: %s", sink.store.name, session, error)
+
+
+async def _called(sink: Sink, call: Callable[..., _T], *args: object) -> _T:
+    """`door.run`; when cancelled meanwhile, tells the store to end what waits for the network."""
+    failure: SinkError | UserError | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_interrupt_if_cancelled, sink.store, nursery.cancel_scope)
+        try:
+            result = await sink.door.run(call, *args)
+        except (SinkError, UserError) as error:
+            failure = error  # raised outside, since a nursery would wrap it
+        nursery.cancel_scope.cancel(reason="the call has ended")
+    if failure is not None:
+        raise failure
+    return result
 
 
 async def _start_late(started: Callable[[], None], late: trio.Event) -> None:

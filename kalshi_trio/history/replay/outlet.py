@@ -9,6 +9,7 @@ import trio
 from kalshi_trio.protocol.schema import RowBatch
 from kalshi_trio.rebuild import Pieces, RowReader
 from kalshi_trio.row_window import RowWindow
+from kalshi_trio.sinks.hints import NEVER
 from kalshi_trio.tasks.writer import Source
 
 WINDOW_BYTES = 64 << 20
@@ -21,9 +22,14 @@ class Outlet:
     """
 
     def __init__(
-        self, session: str, count: int, again: Callable[[int], Pieces], window_bytes: int = WINDOW_BYTES
+        self,
+        session: str,
+        count: int,
+        again: Callable[[int], Pieces],
+        window_bytes: int = WINDOW_BYTES,
+        last: int = NEVER,
     ) -> None:
-        self._session, self._count, self._again = session, count, again
+        self._session, self._count, self._again, self._last = session, count, again, last
         self._window = RowWindow(window_bytes)
         self._readers: dict[int, RowReader] = {}
         self._moved = trio.Event()
@@ -37,7 +43,7 @@ class Outlet:
             self._wake()
             return _Taken(reader, self._wake)
 
-        return Source(self._session, rows_after, self._until)
+        return Source(self._session, rows_after, self._until, lambda: self._last)
 
     async def put(self, batches: list[RowBatch]) -> None:
         """Hands on the next rows, as soon as no sink falls behind by that."""

@@ -16,6 +16,7 @@ from kalshi_trio.journal.folder import sessions
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.settings import Settings
 from kalshi_trio.startup import Older, make_sinks
+from kalshi_trio.tasks.writer import ask_rows
 from kalshi_trio.thread import Door
 
 
@@ -41,6 +42,8 @@ async def rebuild(settings: Settings, console: Terminal, name: str, *, replace: 
                     await remove_all(sinks, manifest.session, session)
                 proofs = [] if session.stopping.is_set() else await tell(story, sinks, session, console)
             finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                    await ask_rows(sinks, manifest.session)
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                     await close_all(sinks)
                     await Door().run(report, older, sinks)

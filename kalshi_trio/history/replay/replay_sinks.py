@@ -87,11 +87,11 @@ async def open_all(sinks: Sequence[Sink]) -> None:
             await sink.door.run(sink.store.open)
 
 
-async def held_by(sink: Sink, session: str) -> int:
-    """Up to which record an open sink holds the session in all tables. Raises NotReachable."""
+async def held_by(sink: Sink, session: str, last: int) -> int:
+    """Up to which record an open sink holds the session, which ends at `last`, in all tables. Raises NotReachable."""
     with reachable(sink):
-        hint = await sink.door.run(sink.store.hint, session)
-        return max(hint, min((await sink.door.run(sink.store.positions, session)).values()))
+        held = await sink.door.run(sink.store.positions, session)
+        return max(await sink.door.run(sink.store.hint, session, held, last), min(held.values()))
 
 
 async def close_all(sinks: Sequence[Sink]) -> None:

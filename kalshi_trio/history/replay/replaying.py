@@ -28,7 +28,7 @@ from kalshi_trio.observe.figures import plural
 from kalshi_trio.observe.summary import Ending, say_summary
 from kalshi_trio.observe.terminal import Terminal
 from kalshi_trio.settings import Settings
-from kalshi_trio.tasks.writer import Sink
+from kalshi_trio.tasks.writer import Sink, ask_rows
 from kalshi_trio.thread import Door
 
 log = get_logger(__name__)
@@ -62,6 +62,7 @@ async def replay(settings: Settings, console: Terminal, what: str, wish: Wish, s
             try:
                 await open_all(sinks)
                 proofs = await tell(story, sinks, session, console, wish.speed)
+                await ask_rows(sinks, story.session)
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                     await close_all(sinks)
@@ -121,7 +122,7 @@ def _say(done: Replayed, sinks: Sequence[Sink], places: dict[str, str], console:
         fields=story.manifest.fields if story.whole else {},
     )
     part = "" if story.whole else _part(story.choice)
-    stored = stored_in(manifest, story.choice.last, sinks)
+    stored = stored_in(manifest, story.choice.last, sinks, story.session)
     say_summary(Ending(manifest, stored, done.seconds, places=places, part=part), console)
     records = story.choice.records
     log.info("Replayed %d records in %.2fs: %d a second", records, done.seconds, records / max(done.seconds, 1e-9))

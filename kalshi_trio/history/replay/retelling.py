@@ -84,9 +84,9 @@ async def tell(
     What all sinks hold already is not waited for. Where the session is to stop, the sinks are left as they are; what is
     missing is stored the next time. Returns a proof a table; none if it was stopped.
     """
-    after = [await held_by(sink, story.session) for sink in sinks]
+    after = [await held_by(sink, story.session, story.choice.last) for sink in sinks]
     pace = Pace(speed, max(story.choice.first, min(after, default=0) + 1))
-    outlet = Outlet(story.session, len(sinks), partial(Chosen, *story))
+    outlet = Outlet(story.session, len(sinks), partial(Chosen, *story), last=story.choice.last)
     proofs: list[Proof] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_cancel_on_stop, session, nursery.cancel_scope)
