@@ -25,7 +25,7 @@ from msgspec import Raw
 
 from kalshi_trio.errors import UsageError
 from kalshi_trio.foreign.markers import SAYING, marked
-from kalshi_trio.foreign.stamps import LIMIT_NS, NoUnit, received_ns, time_keys
+from kalshi_trio.foreign.stamps import LIMIT_NS, Key, NoUnit, received_ns, time_keys
 from kalshi_trio.foreign.texts import Refuse, Texts
 
 PAYLOAD = ("frame", "raw", "data", "message", "payload", "body", "text", "msg")
@@ -48,6 +48,7 @@ class _Plan(NamedTuple):
     payload: tuple[str, ...]
     connection: str
     direction: str
+    times: tuple[Key, ...]
     own: bool
     """There are keys that only a recorder writes."""
 
@@ -59,6 +60,7 @@ def _plan(keys: tuple[str, ...]) -> _Plan:
     connection = next((key for key in CONNECTION if key in names), "")
     direction = next((key for key in DIRECTION if key in names), "")
     typed = "type" in names
+    times = time_keys(keys)
     return _Plan(
         typed and not names.isdisjoint(_OF_FRAMES) and names.issubset(_BARE),
         "cmd" in names and not typed,
@@ -66,7 +68,8 @@ def _plan(keys: tuple[str, ...]) -> _Plan:
         payload,
         connection,
         direction,
-        bool(connection or direction or time_keys(keys)),
+        times,
+        bool(connection or direction or times),
     )
 
 
@@ -119,7 +122,7 @@ class Shapes:
 
     def _enveloped(self, number: int, text: bytes, thing: dict[str, Raw], plan: _Plan) -> Line | None:
         connection = self._connection(thing.get(plan.connection))
-        ns = received_ns(thing, self._unit) if plan.own else 0
+        ns = received_ns(thing, plan.times, self._unit) if plan.times else 0
         stamp = _whole(thing["stamp_ns"]) if "stamp_ns" in thing else 0
         frame = _frame(thing, plan)
         if frame is None and plan.typed and _has_a_frames_fields(thing):

@@ -90,13 +90,13 @@ def time_keys(names: tuple[str, ...]) -> tuple[Key, ...]:
     return tuple(sorted(key for name in names if (key := _meaning(name))))
 
 
-def received_ns(thing: Mapping[str, Raw], unit: str | None) -> int:
-    """Nanoseconds since 1970, 0 where the line does not say when it came.
+def received_ns(thing: Mapping[str, Raw], keys: tuple[Key, ...], unit: str | None) -> int:
+    """Nanoseconds since 1970, 0 where the line does not say when it came. `keys`: its `time_keys`.
 
     `unit` is that of numbers whose key names none; PASSED: such numbers are no times.
     Raises NoUnit where that is needed and not given, ValueError for what is no time.
     """
-    for key in time_keys(tuple(thing)):
+    for key in keys:
         value = bytes(thing[key.name])
         if value not in _EMPTY and not (value in _FLAGS and key.name.lower() in _ALONE):
             return _ns(value, key, unit)

@@ -150,4 +150,4 @@ class Texts:
 def _stripped(line: bytes) -> bytes:
     """Without white space, and without the BOM that a text begins with, whatever it was packed in or put behind."""
     text = line.strip()
-    return text.removeprefix(_BOM).strip() if text[:1] == b"\xef" else text
+    return text.removeprefix(_BOM).strip() if text and text[0] == _BOM[0] else text

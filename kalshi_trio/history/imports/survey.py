@@ -215,14 +215,15 @@ class Reading:
         for at, path in enumerate(self._survey.paths):
             self._begin(at)
             self._taking.file()
-            part = self.parts[at]
+            part, name = self.parts[at], path.name
+            several = self._first and len(self.parts) > 1
             for line in self._lines(at):
                 taken = self._taking.take(line)
                 if taken is not None:
-                    if taken.ns and last[0] != path.name and taken.ns < last[1]:
-                        self._watch.backwards.append((path.name, last[0]))
-                    last = (path.name, taken.ns) if taken.ns else last
-                    if self._first:
+                    if several:
+                        if taken.ns and last[0] != name and taken.ns < last[1]:
+                            self._watch.backwards.append((name, last[0]))
+                        last = (name, taken.ns) if taken.ns else last
                         part.note(line.connection, taken.ns)
                     yield taken
 
@@ -299,7 +300,7 @@ def look(survey: Survey) -> Iterator[int]:
 def _nothing_of_another_kind(survey: Survey, parts: Sequence[_Part]) -> None:
     """Raises UsageError for a file of which no line could be taken, where it can be told what it is."""
     for path, part, repeated in zip(survey.paths, parts, survey.repeats, strict=True):
-        if not part.lines and not repeated:
+        if not (part.lines if len(parts) > 1 else survey.frames) and not repeated:
             head = b"\n".join(text for _, text in islice(Texts(path, lambda *_: None), 3))
             if said := text_of_another_kind(path, head):
                 raise UsageError(said)
