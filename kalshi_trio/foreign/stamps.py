@@ -139,16 +139,21 @@ def _within(ns: int, name: str, text: str) -> int:
 
 def _iso(found: re.Match[str], name: str) -> int:
     """ISO 8601 and what is written like it, UTC unless it says otherwise; decimals beyond nanoseconds are cut off."""
-    time = found["time"] if ":" in found["time"] else re.sub(r"(\d\d)(?=\d)", r"\1:", found["time"])
-    zone = (found["zone"] or "Z").upper().removesuffix(" UTC").removesuffix(" GMT")
     try:
-        moment = datetime.datetime.fromisoformat(
-            f"{found['date'].replace('/', '-')} {time}" + ("Z" if zone in {"UTC", "GMT"} else zone)
-        )
+        whole = _second(found["date"], found["time"], found["zone"] or "Z")
     except ValueError as error:
         raise ValueError(f"{name} {found[0]!r} is no time: {error}") from None
-    whole = (moment - _EPOCH) // datetime.timedelta(seconds=1)
-    return whole * 10**9 + int((found["part"] or "")[:9].ljust(9, "0"))
+    return whole + int((found["part"] or "")[:9].ljust(9, "0"))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _second(date: str, time: str, zone: str) -> int:
+    """Nanoseconds of a second, which many lines share. Raises ValueError."""
+    time = time if ":" in time else re.sub(r"(\d\d)(?=\d)", r"\1:", time)
+    zone = zone.upper().removesuffix(" UTC").removesuffix(" GMT")
+    zone = "Z" if zone in {"UTC", "GMT"} else zone
+    moment = datetime.datetime.fromisoformat(f"{date.replace('/', '-')} {time}{zone}")
+    return (moment - _EPOCH) // datetime.timedelta(seconds=1) * 10**9
 
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
