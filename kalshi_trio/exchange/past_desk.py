@@ -11,7 +11,6 @@ from kalshi_trio.exchange.past import Lacking, Past, PastEvent, Played
 from kalshi_trio.exchange.rules import Rules
 from kalshi_trio.protocol.numbers import price_text, scaled
 
-
 SNAPSHOT = "orderbook_snapshot"
 MOST_ASKED = 100
 """Unanswered commands for one market's snapshot that are remembered: a client that asks on and on gets no more answers."""

@@ -39,12 +39,15 @@ _BINARY: tuple[tuple[bytes, str, str], ...] = (
 )
 _TAR = slice(257, 262)
 _BOM = b"\xef\xbb\xbf"
-_HAR = re.compile(rb'\s*\{\s*"log"\s*:\s*\{')
+_ARRAY = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[\s*\{")
+_HAR = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:\s*\{')
 _BEFORE_JSON = re.compile(rb'[^{"\[]*\d[^{]*?\s*\{.*')
 
 
-def refuse_binary(path: Path, head: bytes) -> None:
-    """Raises UsageError for the beginning of a file, unpacked, that is no text: what it is and what to do."""
+def refuse_other_kinds(path: Path, head: bytes) -> None:
+    """Raises UsageError for the beginning of a file, unpacked, that is surely no JSON lines: what it is and what to do."""
+    if _ARRAY.match(head) or _HAR.match(head):
+        raise UsageError(text_of_another_kind(path, head))
     found = next(((what, advice) for magic, what, advice in _BINARY if head.startswith(magic)), None)
     if found is None and head[_TAR] == b"ustar":
         found = "a tar archive", "unpack it and give the files in it, in their order"

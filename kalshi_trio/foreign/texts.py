@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from kalshi_trio.errors import UsageError
-from kalshi_trio.foreign.kinds import refuse_binary
+from kalshi_trio.foreign.kinds import refuse_other_kinds
 
 LONGEST = 64 << 20
 """Bytes of a line: nothing that a websocket brought is longer."""
@@ -96,7 +96,7 @@ class Texts:
         for chunk in self._chunks(file):
             if chunk:
                 if first:
-                    refuse_binary(self.path, chunk)
+                    refuse_other_kinds(self.path, chunk)
                 first = False
                 if self._digest is not None:
                     self._digest.update(chunk)
