@@ -35,9 +35,9 @@ HOLES: dict[Name, set[str]] = {
     "repeat": {"sequence"},
     "swap": {"sequence"},
     "flip": {"impossible_book"},  # the seed's bit is one of a count; no frame has a checksum
-    "malformed": {"sequence"},
+    "malformed": {"sequence", "unreadable"},
     "binary": set(),
-    "not_utf8": {"sequence"},
+    "not_utf8": {"sequence", "unreadable"},
     "huge_ok": set(),
     "huge": set(),
     "unknown_type": set(),
