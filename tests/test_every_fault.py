@@ -34,7 +34,7 @@ HOLES: dict[Name, set[str]] = {
     "drop": {"sequence"},
     "repeat": {"sequence"},
     "swap": {"sequence"},
-    "flip": {"impossible_book"},  # the seed's bit is one of a count; no frame has a checksum
+    "flip": {"unreadable"},  # the seed's bit is one of a count; no frame has a checksum
     "malformed": {"sequence", "unreadable"},
     "binary": set(),
     "not_utf8": {"sequence", "unreadable"},
