@@ -68,7 +68,7 @@ class Coverage(Struct):
     def whole_percent(self) -> float | None:
         """How much of the time in which it was open and wanted its book was whole; None if there was no such time."""
         known = self.whole_seconds + self.gap_seconds
-        return 100 * self.whole_seconds / known if known else None
+        return 100 * (self.whole_seconds / known) if known else None
 
 
 class Previous(Struct):
