@@ -14,7 +14,8 @@ import click
 import trio
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from kalshi_trio.errors import UserError, first_of
+from kalshi_trio.errors import UsageError, UserError, first_of
+from kalshi_trio.exchange.faults import NAMES, Faults, Name
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import serve_http_tcp
@@ -44,14 +45,18 @@ MARKETS = "KXSIMBTC15M-26NOV241315-15,KXSIMFED-26DEC-T3.75"
 @click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="play this file instead")
 @click.option("--prebuilt", is_flag=True, help="frames made beforehand, sent as fast as they are taken")
 @click.option("--frames", default=100_000, help="how many frames to prebuild")
-def main(host: str, port: int, rest_port: int, lie: int | None, **options: Any) -> None:
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME@FRAME", help=f"frames that come to harm: {', '.join(NAMES)}"
+)
+def main(host: str, port: int, rest_port: int, lie: int | None, faults: tuple[str, ...], **options: Any) -> None:
     """Serve a simulated Kalshi on loopback; needs no key of yours, prints what to set instead."""
     tickers = [ticker.strip() for ticker in options["markets"].split(",") if ticker.strip()]
     if not tickers:
         raise click.UsageError("--markets is empty: name at least one market")
     try:
         show = chosen_show(tickers, **options)
-        trio.run(serve, show, host, (port, rest_port), ",".join(tickers), Lies(lie) if lie else None)
+        harm = schedule(faults)
+        trio.run(serve, show, host, (port, rest_port), ",".join(tickers), Lies(lie) if lie else None, harm)
     except* UserError as group:
         error = first_of(group)
         click.echo(str(error), err=True)
@@ -78,7 +83,26 @@ def chosen_show(
     return FloorShow(GeneratedFloor(tickers, seed, rate), pace)
 
 
-async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, lies: Lies | None = None) -> None:
+def schedule(faults: tuple[str, ...]) -> Faults | None:
+    """Faults by the frame that they fall on; UsageError for one that nobody knows."""
+    found: dict[int, Name] = {}
+    for fault in faults:
+        named, _, at = fault.partition("@")
+        name = next((known for known in NAMES if known == named), None)
+        if name is None or not (at.isascii() and at.isdigit()):
+            raise UsageError(f"--fault {fault}: NAME@FRAME is wanted, NAME one of {', '.join(NAMES)}")
+        found[int(at)] = name
+    return Faults(found) if found else None
+
+
+async def serve(
+    show: Show,
+    host: str,
+    ports: tuple[int, int],
+    markets: str,
+    lies: Lies | None = None,
+    faults: Faults | None = None,
+) -> None:
     """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends.
 
     `ports`: the websocket's and REST's.
@@ -87,7 +111,7 @@ async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, lie
     with tempfile.TemporaryDirectory(prefix="simulated-exchange-") as folder:
         path = write_key(key, Path(folder))
         gate = Gate({KEY_ID: key.public_key()})
-        exchange, desk = Exchange(show, gate), RestDesk(show, gate, lies)
+        exchange, desk = Exchange(show, gate, faults), RestDesk(show, gate, lies)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(partial(serve_tcp, exchange, host, ports[0]))
