@@ -37,7 +37,7 @@ from kalshi_trio.rest import Rest
 from kalshi_trio.sealing import Sealer, time_text, verdict_of
 from kalshi_trio.session import GRACE, Session, hear_signals, open_session, watch_signals
 from kalshi_trio.settings import Settings, masked
-from kalshi_trio.startup import Older, left_behind, make_sinks, name_of, seal_dead, source_of
+from kalshi_trio.startup import Older, deaths, left_behind, make_sinks, name_of, seal_dead, source_of
 from kalshi_trio.tasks.writer import Sink
 from kalshi_trio.thread import Door
 from kalshi_trio.transport.endpoint import Endpoint
@@ -134,7 +134,7 @@ class _Run:
             await session.serve("status", publish_status, self._recording.stats, settings.data_dir / "status.json")
             names = [name_of(sink.store) for sink in self._sinks]
             older = await Door().run(left_behind, settings.data_dir, names)
-            self._say_start(older)
+            self._say_start(await Door().run(deaths, settings.data_dir, older))
             sealer = Sealer(self._name.folder, self._manifest())
             for one in older:
                 if one.unsealed:
@@ -165,7 +165,7 @@ class _Run:
         if self._refused is not None:
             raise self._refused
 
-    def _say_start(self, older: list[Older]) -> None:
+    def _say_start(self, died: list[dict[str, object]]) -> None:
         """The first record says who we are, and what died before us."""
         settings, name, source = self._settings, self._name, self._recording.source
         event: dict[str, object] = {
@@ -176,11 +176,9 @@ class _Run:
             "markets": list(settings.markets),
             "settings": settings.shown(),
         }
-        died = [one for one in older if one.died]
-        if died:
-            event["previous"] = {"session": died[-1].session, "last_frame": died[-1].last}
-            log.warning("Session %s died at frame %d: its hole is recorded", died[-1].session, died[-1].last)
-        self._append(event)
+        for one in died:
+            log.warning("Session %s died at record %s: its gap is recorded", one["session"], one["last_record"])
+        self._append(event | {"died": died} if died else event)
 
     def _manifest(self) -> Manifest:
         """What is known of the session at its start."""
@@ -225,14 +223,9 @@ class _Run:
             session.stop("the exchange refused the key")
 
     def _end(self, session: Session) -> None:
-        verdict = verdict_of(self._builder.state, self._counted)
+        verdict = verdict_of(self._builder.state, self._recording.stats.feed.received)
         self._recording.verdict = verdict
         self._append({"event": "ended", "reason": session.stop_reason, "verdict": verdict})
-
-    @property
-    def _counted(self) -> tuple[int, int]:
-        """Data frames as the feed and the journal counted them."""
-        return self._recording.stats.feed.received, self._journal.data_frames
 
     async def _close_stores(self) -> None:
         """The engine's threads are joined, never abandoned; an HTTP client has nothing to wait for."""
@@ -260,8 +253,9 @@ class _Run:
     def _seal(self, sealer: Sealer) -> Report:
         stats, state = self._recording.stats, self._builder.state
         stats.lateness_ms = self._lateness.summary()
-        closed = self._journal.disk.closed
-        sealer.finish(state, self._recording.verdict, closed, stats.lateness_ms, self._counted)
+        counted = (stats.feed.received, self._journal.data_frames)
+        self._recording.verdict = verdict = verdict_of(state, *counted)
+        sealer.finish(state, verdict, self._journal.disk.closed, stats.lateness_ms, counted)
         made = sealer.manifest.tally.rows
         report = {
             name_of(sink.store): {

@@ -158,8 +158,8 @@ def concerned(state: State) -> list[str]:
     return sorted(state.wanted if state.begun else {*state.wanted, *state.markets})
 
 
-def verdict_of(state: State, counted: tuple[int, int] | None = None) -> Verdict:
-    """Of a session that ended by itself. `counted`: data frames as the feed and the journal counted them, if they did.
+def verdict_of(state: State, *counted: int) -> Verdict:
+    """Of a session that ended by itself. `counted`: its data frames as others counted them.
 
     `complete` is what nothing speaks against: no gap, nothing refused, a book of every wanted market, a tally that balances.
     """
@@ -167,7 +167,7 @@ def verdict_of(state: State, counted: tuple[int, int] | None = None) -> Verdict:
     if not tally.received:
         return "nothing recorded"
     found = tally.decoded + tally.control + tally.unknown + tally.refused
-    balanced = {tally.received, *(counted or ())} == {found}
+    balanced = {tally.received, *counted} == {found}
     whole = not (state.gaps_opened or tally.refused or _lines_refused(state) or missing(state))
     return "complete" if whole and balanced else "known gaps"
 

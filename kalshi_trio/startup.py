@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.digest import Digests
 from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest, Verdict
-from kalshi_trio.journal.reading import closed_files, last_frame, read_around
+from kalshi_trio.journal.reading import closed_files, last_frame, read_around, read_session
 from kalshi_trio.journal.recovery import recover
 from kalshi_trio.journal.sinks_report import pending
 from kalshi_trio.logging_config import get_logger
@@ -22,7 +23,7 @@ from kalshi_trio.observe.stats import SinkStats
 from kalshi_trio.protocol.builder import SegmentEnd
 from kalshi_trio.rebuild import Rebuild, RowReader
 from kalshi_trio.row_window import RowWindow
-from kalshi_trio.sealing import Sealer, verdict_of
+from kalshi_trio.sealing import Sealer, ns_of, verdict_of
 from kalshi_trio.settings import Settings
 from kalshi_trio.sinks.base import Store
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
@@ -32,6 +33,9 @@ from kalshi_trio.tasks.writer import Sink, Source
 from kalshi_trio.thread import Door
 
 log = get_logger(__name__)
+
+RECORDED = ("live", "demo")
+"""Sources of sessions that a recorder wrote as it happened."""
 
 
 class Older(NamedTuple):
@@ -44,7 +48,9 @@ class Older(NamedTuple):
     unsealed: bool = False
     """Nobody has sealed its manifest yet."""
     died: bool = False
-    """And it was cut short: what came after its last frame is a hole."""
+    """And it was cut short: what came after its last record is a gap."""
+    durable: tuple[int, int] = (0, 0)
+    """Its last durable record, and when that was received (ns, UTC): where the gap begins."""
 
 
 def name_of(store: Store) -> str:
@@ -91,14 +97,49 @@ def left_behind(data: Path, sinks: list[str]) -> list[Older]:
     for folder in sessions(data):
         about = manifests.read(folder)
         if folder in mended:
-            _, session, last, ended = mended[folder]
+            _, session, last, ended, durable = mended[folder]
             if session:
-                found.append(Older(folder, session, last, unsealed=last > 0, died=not ended))
+                found.append(Older(folder, session, last, unsealed=last > 0, died=not ended, durable=durable))
         elif about is not None and any(pending(folder, sink) for sink in sinks):
             last = _last_of(folder)
             if last:
                 found.append(Older(folder, about.session, last))
     return found
+
+
+def deaths(data: Path, older: list[Older]) -> list[dict[str, object]]:
+    """Blocking: the sessions that died since the last one that ended by itself, oldest first, for the next one's start.
+
+    One that had told of them itself before it died, and is sealed by now, needs not to be told of again; one of which
+    nothing is durable has told of nobody.
+    """
+    died = {one.folder: one for one in older if one.died}
+    found, silent = [], True
+    for folder in reversed(sessions(data)):
+        about, one = manifests.read(folder), died.get(folder)
+        if about is not None and about.source not in RECORDED:
+            continue
+        if one is None and not (silent and about is not None and about.verdict == "cut short"):
+            break
+        last, at_ns = one.durable if one else (0, 0)
+        silent = silent and not (one.last if one else about and about.segments)
+        if about is not None and not at_ns:
+            at_ns = ns_of(about.ended or about.started)
+        session = one.session if one else about.session if about else ""
+        markets = about.markets if about else _wanted(folder)
+        told = {"session": session, "last_record": last, "at_ns": at_ns, "markets": markets}
+        found.append({name: value for name, value in told.items() if value or name != "at_ns"})
+    return found[::-1]
+
+
+def _wanted(folder: Path) -> list[str]:
+    """The markets that a session's first record names; none where it cannot be read."""
+    try:
+        for frames in read_session(folder, 0, 1):
+            return list(json.loads(frames.records[0].data[0])["markets"])
+    except (JournalError, OSError, ValueError, LookupError, TypeError) as error:
+        log.warning("What %s wanted cannot be read: %s", folder.name, error)
+    return []
 
 
 def _last_of(folder: Path) -> int:

@@ -253,7 +253,7 @@ def cut_anew(written: Written, chance: random.Random) -> Iterator[tuple[int, dic
 def test_the_sessions_that_are_drawn_have_every_kind_of_gap() -> None:
     causes, depth = Counter[str](), Counter[str]()
 
-    @settings(SETTINGS, max_examples=60)
+    @settings(SETTINGS, max_examples=90)
     @given(SCENES)
     def look(scene: Scene) -> None:
         with tempfile.TemporaryDirectory() as folder:

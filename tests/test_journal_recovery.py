@@ -124,7 +124,7 @@ def test_damage_at_the_end_of_closed_segments_is_a_hole_and_its_numbers_are_not_
 
     found = [recovery.recover(tmp_path) for _ in range(2)]
 
-    assert found == [[(folder, "s", 501, False)]] * 2
+    assert found == [[(folder, "s", 501, False, (500, run_of(1, 200).ts_recv))]] * 2
     hole = Hole(segments[-1], 201, 500, f"{path.name}: checksum differs")
     assert list(read_around(folder, 200, 501))[:-1] == [hole]
 
@@ -139,13 +139,13 @@ def test_a_disk_that_does_not_read_costs_no_record_but_the_mending(
     path.symlink_to("/proc/self/mem")  # whose first byte is EIO to who reads it
     manifest.write(folder / "manifest.json", Manifest("s", NAME, "live", "0", ""))
 
-    assert recovery.recover(tmp_path) == [(folder, "s", 0, False)]
+    assert recovery.recover(tmp_path) == [(folder, "s", 0, False, (0, 0))]
     assert "cannot be mended now, the next start tries again: [Errno 5]" in caplog.text
     assert path.is_symlink()
 
     aside.replace(path)
 
-    assert recovery.recover(tmp_path) == [(folder, "s", 501, False)]
+    assert recovery.recover(tmp_path) == [(folder, "s", 501, False, (500, run_of(1, 500).ts_recv))]
 
 
 def test_a_disk_that_does_not_write_keeps_no_other_session_from_being_mended(

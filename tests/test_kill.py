@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -14,10 +15,13 @@ import time
 from pathlib import Path
 
 import pytest
+from fed import plain
 from stores import clickhouse, digests, parquet
 
 from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.manifest import Manifest, read, write
+from kalshi_trio.journal.reading import read_session
+from kalshi_trio.sealing import ns_of
 
 ROUNDS = int(os.environ.get("KALSHI_KILL_ROUNDS", "3"))
 
@@ -70,8 +74,22 @@ def test_after_a_kill_every_store_equals_the_journal(seed: int, tmp_path: Path) 
             tables = store(data, manifest.session)
             digested = digests(tables, manifest)
             assert {name: (tables[name].num_rows, digest) for name, digest in digested.items()} == made
-    after = parquet(data, found[1].session)["gaps"].to_pylist()
-    assert [row["cause"] for row in after if row["event"] == "opened"] == ["crash"]
+    after = parquet(data, found[1].session)["gaps"].select(["event", "cause", "opened_at", "markets"])
+    (crash,) = [row for row in plain(after) if row["event"] == "opened"]
+    assert (crash["cause"], crash["opened_at"]) == ("crash", last_durable(data, found[0]))
+    assert crash["markets"] == sorted(found[0].markets)
+    for spans in (found[0].coverage[market].spans for market in found[0].markets):
+        assert ns_of(spans[-1][1]) <= crash["opened_at"]
+
+
+def last_durable(data: Path, dead: Manifest) -> int:
+    """When the last record came that had reached the disk before the kill; the session's start if none had."""
+    runs = [run for frames in read_session(data / "sessions" / dead.name) for run in frames.records]
+    if not runs:
+        return ns_of(dead.started)
+    *before, recovered = runs
+    assert json.loads(recovered.data[-1])["event"] == "recovered"
+    return before[-1].ts_recv
 
 
 def test_a_session_killed_before_its_first_fsync_is_a_hole_of_the_next(tmp_path: Path) -> None:

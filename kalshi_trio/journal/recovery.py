@@ -38,6 +38,8 @@ class Recovered(NamedTuple):
     """0 if nothing of it had reached the disk, or if that does not give it back now."""
     ended: bool = False
     """Its records are all there, and the last one says that it ended: only its seal is missing."""
+    durable: tuple[int, int] = (0, 0)
+    """The last record that its recorder wrote, and when the last one that can be read was received (ns, UTC)."""
 
 
 def recover(data: Path) -> list[Recovered]:
@@ -74,10 +76,13 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
         return Recovered(folder, session, 0)
     last = max(last_run.last, newest_frame(folder))  # damaged ones behind the last to be read keep their numbers
     checkpoints.drop_beyond(folder, last + 1)  # of records that never reached the disk
-    event = json.loads(last_run.data[-1]).get("event") if last_run.kind == "session" else None
-    if event in ("recovered", "ended"):
-        return Recovered(folder, session, last_run.last, ended=event == "ended")
-    return Recovered(folder, session, _append_recovered(folder, last_run, last))
+    said = json.loads(last_run.data[-1]) if last_run.kind == "session" else {}
+    if said.get("event") == "ended":
+        return Recovered(folder, session, last_run.last, ended=True)
+    if said.get("event") == "recovered":
+        return Recovered(folder, session, last_run.last, durable=(last_run.last - 1, last_run.ts_recv))
+    appended = _append_recovered(folder, last_run, last)
+    return Recovered(folder, session, appended, durable=(last, last_run.ts_recv))
 
 
 def _close(folder: Path, segment: int) -> None:

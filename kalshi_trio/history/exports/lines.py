@@ -120,6 +120,7 @@ class Lines:
             self._line({"event": "connected"}, records)
         elif name == "closed" and records.connection in self._connections:
             about = {"cause": event.get("cause") or "reconnect", "final": bool(event.get("final"))}
+            about |= {"heard_ns": event["heard_ns"]} if "heard_ns" in event else {}
             self._line({"event": "disconnected", **about}, records)
         elif records.kind == "session" and name != "started":
             self._line({"event": "session_ended"}, records)
@@ -131,10 +132,10 @@ class Lines:
             return
         manifest = self._manifest
         about: dict[str, Any] = {"event": "session_started", "session": manifest.session, "clock": manifest.clock}
-        about |= {"software": manifest.software, "source": manifest.source, "markets": manifest.markets}
+        markets = [ticker for ticker in manifest.markets if not self._markets or ticker in self._markets]
+        about |= {"software": manifest.software, "source": manifest.source, "markets": markets}
         started = json.loads(records.data[0]) if records.kind == "session" else {}
-        if started.get("previous"):
-            about["previous"] = started["previous"]
+        about |= {name: started[name] for name in ("died", "previous", "as_seen") if started.get(name)}
         self._line(about, records)
 
     def _line(self, about: dict[str, Any], records: Records | None = None) -> None:

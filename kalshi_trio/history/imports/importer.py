@@ -72,8 +72,7 @@ class Importer:
         survey = self._survey
         self._ns = survey.first_ns
         about = {"event": "started", "session": self._name.session, "source": "import", "software": __version__}
-        more = {"previous": survey.previous} if survey.previous else {}
-        self._own("session", 0, **about, markets=survey.wanted, settings=survey.about(), **more)
+        self._own("session", 0, **about, markets=survey.wanted, settings=survey.about(), **survey.inherited)
         reading = Reading(survey, Survey([]))
         last_begin = survey.last_begin
         for number, taken in enumerate(reading):

@@ -67,7 +67,8 @@ class Survey:
     markets: dict[str, None] = field(default_factory=dict)
     named: list[str] | None = None
     """The markets that were wanted, where the files are a session's own export and say so."""
-    previous: object = None
+    inherited: dict[str, object] = field(default_factory=lambda: {"as_seen": True})
+    """What the session's first record says beside that: of strangers' files, that a market is wanted once it is seen."""
     first_ns: int = 0
     timeless: int = 0
     """Frames that do not say when they were received."""
@@ -122,10 +123,11 @@ class Survey:
 
     def began(self, about: dict[str, object]) -> None:
         """A session's own export begins: it says what it wanted."""
-        markets = about.get("markets")
+        markets, first = about.get("markets"), self.named is None
         if isinstance(markets, list):
             self.named = list(dict.fromkeys([*(self.named or []), *(str(name) for name in markets)]))
-        self.previous = self.previous or about.get("previous")
+            said = {name: about[name] for name in ("died", "previous", "as_seen") if about.get(name)}
+            self.inherited = said if first else {**said, **self.inherited}
         self.timeless += about.get("clock") == "exchange"
 
 

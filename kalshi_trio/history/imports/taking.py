@@ -195,7 +195,9 @@ class Taking:
             return Taken(self._new_run(line.connection).number, ns, None)
         if line.event == "disconnected":
             run = self._runs.pop(line.connection, None)
-            said: dict[str, object] = {key: about[key] for key in ("reason", "cause", "final") if key in about}
+            said: dict[str, object] = {
+                key: about[key] for key in ("reason", "cause", "final", "heard_ns") if key in about
+            }
             return Taken(run.number, ns, None, closed=said) if run else None
         if line.event == "session_started":
             self._exact = True
