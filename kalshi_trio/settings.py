@@ -95,6 +95,13 @@ class Settings(BaseSettings):
                 raise ValueError(f"{ticker[:60]!r} is no market ticker")
         return markets
 
+    @field_validator("data_dir", "log_dir", "parquet_dir", "kalshi_private_key_path")
+    @classmethod
+    def _expanded(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  pathlib's raises for unknown users
+
     @field_validator("kalshi_ws_url", "kalshi_rest_url")
     @classmethod
     def _address(cls, url: str, info: ValidationInfo) -> str:

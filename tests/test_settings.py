@@ -80,6 +80,31 @@ def test_the_endpoint_is_that_of_the_chosen_exchange_unless_it_is_given() -> Non
     assert load({"kalshi_rest_url": "http://127.0.0.1:1/x"})[0].rest_url == "http://127.0.0.1:1/x"
 
 
+@pytest.mark.parametrize("source", ["flag", "environment", ".env", "kalshi_trio.toml"])
+def test_home_and_variables_in_paths_are_expanded_wherever_they_come_from(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DISK", "/mnt/disk")
+    paths = {
+        "data_dir": "$DISK/data",
+        "log_dir": "~/logs",
+        "parquet_dir": "${DISK}/rows",
+        "kalshi_private_key_path": "~nobody-has-this-name/k.pem",
+    }
+    if source == "environment":
+        for name, value in paths.items():
+            monkeypatch.setenv(name.upper(), value)
+    elif source != "flag":
+        Path(source).write_text("".join(f"{name} = '{value}'\n" for name, value in paths.items()))
+
+    settings, _ = load({name: Path(value) for name, value in paths.items()} if source == "flag" else {})
+
+    assert [getattr(settings, name) for name in paths] == [
+        *map(Path, ("/mnt/disk/data", "/home/me/logs", "/mnt/disk/rows", "~nobody-has-this-name/k.pem"))
+    ]
+
+
 def test_a_word_in_our_own_file_that_is_no_setting_is_a_mistake() -> None:
     Path("kalshi_trio.toml").write_text("batch_row = 1\n")
 
