@@ -112,6 +112,30 @@ def test_a_word_in_our_own_file_that_is_no_setting_is_a_mistake() -> None:
         load({})
 
 
+def test_a_name_in_env_that_is_nearly_a_setting_is_warned_of_and_its_value_is_not_shown() -> None:
+    names = (
+        "KALSHI_PRIVATE_KEY",
+        "kalshi_api_key",
+        "MARKET",
+        "LOG_LEVEL",
+        "LOG_MAX_BYTES",
+        "OTHERS",
+        "FRAMES",
+        "markets",
+    )
+    Path(".env").write_text("".join(f"{name}=1234567\n" for name in names))
+
+    shown = CliRunner().invoke(cli, ["config", "--json"])
+
+    assert shown.exit_code == 0
+    assert shown.stderr.splitlines() == [
+        "WARNING  | .env has KALSHI_PRIVATE_KEY, which is no setting: did you mean KALSHI_PRIVATE_KEY_PATH?",
+        "WARNING  | .env has KALSHI_API_KEY, which is no setting: did you mean KALSHI_API_KEY_ID?",
+        "WARNING  | .env has MARKET, which is no setting: did you mean MARKETS?",
+    ]
+    assert json.loads(shown.stdout)["frames"] == {"value": 1234567, "from": ".env"}
+
+
 def test_names_in_our_own_file_may_be_written_as_in_the_environment() -> None:
     Path("kalshi_trio.toml").write_text('MARKETS = ["A", "B"]\nBATCH_ROWS = 3\n')
 
