@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ from kalshi_trio.protocol.names import shown_id
 
 TOML = "kalshi_trio.toml"
 MASK = "********"
+NEARLY = 0.85
+"""How alike a name is to a setting's that it stands for (difflib's ratio): KALSHI_PRIVATE_KEY is, LOG_LEVEL is not."""
 HOSTS = {
     "prod": ("wss://external-api-ws.kalshi.com/trade-api/ws/v2", "https://external-api.kalshi.com/trade-api/v2"),
     "demo": (
@@ -94,6 +96,13 @@ class Settings(BaseSettings):
             if not (ticker.isascii() and ticker.isprintable() and len(ticker) <= 200 and " " not in ticker):
                 raise ValueError(f"{ticker[:60]!r} is no market ticker")
         return markets
+
+    @field_validator("data_dir", "log_dir", "parquet_dir", "kalshi_private_key_path")
+    @classmethod
+    def _expanded(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  pathlib's raises for unknown users
 
     @field_validator("kalshi_ws_url", "kalshi_rest_url")
     @classmethod
@@ -189,6 +198,15 @@ def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[
     except ValidationError as error:
         raise ConfigError(_said(error, origin)) from None
     return settings, {name: origin.get(name, "default") for name in Settings.model_fields}
+
+
+def nearly_settings() -> Iterator[str]:
+    """A line for each name in `.env` (which `load` could read) that is nearly a setting: others' may stand there, too."""
+    names = {*Settings.model_fields, "market_tickers"}
+    for name in DotEnvSettingsSource(Settings).env_vars:
+        close = get_close_matches(name, names, 1, NEARLY)
+        if close and name not in names:
+            yield f".env has {name.upper()}, which is no setting: did you mean {close[0].upper()}?"
 
 
 class _OurFile(TomlConfigSettingsSource):
