@@ -6,6 +6,8 @@ import signal
 import sys
 from types import FrameType
 
+from kalshi_trio.heap import share_one_heap
+
 
 def main() -> None:
     """Runs the command line. A signal that comes before there is anything to drain ends the process at once.
@@ -14,6 +16,7 @@ def main() -> None:
     handler for, and the recorder's own one is there only after its imports.
     """
     signal.signal(signal.SIGTERM, _leave)
+    share_one_heap()
     try:
         from kalshi_trio.cli import main as run  # noqa: PLC0415 -- the handler comes first
 

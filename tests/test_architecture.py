@@ -19,6 +19,7 @@ MAY: dict[str, set[str]] = {
     "errors": set(),
     "own_hash": set(),
     "fileio": set(),
+    "heap": set(),
     "protocol": {"errors"},
     "thread": set(),
     **{name: {"errors", *LOGGING} for name in LOGGING},
