@@ -171,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             part = answer[: int(len(answer) * fault.get("part", 0.5))]
             self._answer(200, part + BROKEN.format(fault.get("code", 241)).encode())
             return
-        packed = params.get("enable_http_compression") == "1"
+        packed = params.get("enable_http_compression", "1") == "1"
         self._answer(200, answer, packed=self.headers.get("Accept-Encoding", "") if packed else "")
 
     def _unpacked(self, data: bytes) -> bytes:
@@ -307,6 +307,10 @@ class Balancer:
             far = socket.create_connection(("127.0.0.1", self._ports[0]))
             self._ports.rotate(-1)
             threading.Thread(target=_pump, args=(near, far), daemon=True).start()
+
+    def turn_to(self, *ports: int) -> None:
+        """Connections from now on go to these."""
+        self._ports = deque(ports)
 
     def close(self) -> None:
         """Ends it; connections end with their clients."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -17,7 +18,7 @@ from clickhouse_connect.driver.exceptions import ProgrammingError
 from clickhouse_connect.driver.httputil import check_env_proxy
 from urllib3 import PoolManager, ProxyManager
 
-from kalshi_trio.errors import ConfigError, FolderNotWritable, InUse, SinkRefused
+from kalshi_trio.errors import ConfigError, FolderNotWritable, InUse, SinkRefused, SinkUnavailable
 from kalshi_trio.sinks.interruptible import interruptible
 
 CONNECT_SECS = 5
@@ -177,12 +178,18 @@ class Server:
             self._client = None
 
 
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What is short now, and may not be in a second."""
+
+
 def _hold(folder: Path) -> TextIO:
     path = folder.with_name(f"{folder.name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = path.open("a")
     except OSError as error:
+        if error.errno in _SCARCE:
+            raise SinkUnavailable(f"{folder}: {error.strerror}") from error
         message = f"{folder}: {error.strerror}. Choose a data folder that this user may write (DATA_DIR)."
         raise FolderNotWritable(message) from error
     try:
