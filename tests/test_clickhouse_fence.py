@@ -12,11 +12,12 @@ import pytest
 from clickhouse_http import PASSWORD, USER, Balancer, Front
 from sink_rows import SESSION, batch, delta_batch, deltas
 
-from kalshi_trio.errors import ConfigError, SinkRefused, SinkUnavailable
+from kalshi_trio.errors import ConfigError, SinkError, SinkRefused, SinkUnavailable
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, TABLES, RowBatch
 from kalshi_trio.sinks import clickhouse_fence
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Server
 from kalshi_trio.sinks.clickhouse_fence import STRANGERS, next_epoch
+from kalshi_trio.sinks.clickhouse_schema import BOOK, check_replicated, create_statements
 
 _databases = (f"fenced_{i}" for i in itertools.count())
 Made = Callable[[], ClickHouseStore]
@@ -143,7 +144,7 @@ def test_an_insert_of_an_older_epoch_is_refused_by_the_server_and_the_writer_goe
 def test_an_insert_that_comes_after_all_is_fenced(made: Made, front: Front, table: str, *, same: bool) -> None:
     store, seen = made(), len(front.late())
     held = store.positions(SESSION)
-    front.fault(kind="lost", match=f"/{table}/", hidden=1.0)
+    front.fault(kind="lost", match=f"/{table}/", hidden=4.0)
     with pytest.raises(SinkUnavailable):
         store.write(batch(1, 100), held)
     store = store if same else made()
@@ -160,7 +161,7 @@ def test_levels_that_come_late_leave_the_book_as_it_is(made: Made, front: Front)
     """They are of the session before, whose fence was raised when its rows were stored to their end."""
     store, seen = made(), len(front.late())
     held = store.positions(SESSION)
-    front.fault(kind="lost", match="/latest_levels/", hidden=1.0)
+    front.fault(kind="lost", match="/latest_levels/", hidden=4.0)
     with pytest.raises(SinkUnavailable):
         store.write(batch(1, 100), held)
     later = made()
@@ -191,11 +192,11 @@ def test_versions_go_on_from_levels_that_came_in_before_the_raise(made: Made, fr
 
 def test_a_raise_that_comes_late_or_a_hint_does_no_harm(made: Made, front: Front) -> None:
     store, seen = made(), len(front.late())
-    front.fault(kind="lost", match="/fence/", hidden=1.0)
+    front.fault(kind="lost", match="/fence/", hidden=4.0)
     with pytest.raises(SinkUnavailable):
         store.positions(SESSION)
     store.write(batch(1, 100), store.positions(SESSION))
-    front.fault(kind="lost", match="/progress/", hidden=1.0)
+    front.fault(kind="lost", match="/progress/", hidden=4.0)
     with pytest.raises(SinkUnavailable):
         store.progress(SESSION, 100)
     store.remove(SESSION)
@@ -334,7 +335,7 @@ def test_another_server_that_answers_later_is_no_place_to_look(front: Front, sec
 def test_many_threads_with_late_inserts_share_one_server(made: Made) -> None:
     """Epochs belong to sessions: one that is raised fences no other one."""
     stores = [made() for _ in range(4)]
-    failures: list[BaseException] = []
+    failures: list[SinkError] = []
 
     def run(number: int) -> None:
         try:
@@ -342,7 +343,7 @@ def test_many_threads_with_late_inserts_share_one_server(made: Made) -> None:
             for _ in range(3):
                 held = stores[number].positions(session)
                 stores[number].write(batch(held["deltas"] + 1, held["deltas"] + 20, session=session), held)
-        except BaseException as error:  # noqa: BLE001  shown by the test
+        except SinkError as error:
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
@@ -352,3 +353,57 @@ def test_many_threads_with_late_inserts_share_one_server(made: Made) -> None:
         one.join(60)
     assert failures == []
     assert count(stores[0]) == 4 * 60
+
+
+def test_replicas_of_a_cluster_are_stored_into_by_one_of_them(tmp_path_factory: pytest.TempPathFactory) -> None:
+    fronts = [Front(tmp_path_factory.mktemp("replica"), cluster="ours") for _ in range(2)]
+    balancer = Balancer([one.port for one in fronts])
+    store = ClickHouseStore(Server(balancer.url, USER, PASSWORD), cluster="ours")
+    store.open()
+    for hi in range(20, 100, 20):
+        fronts[0].fault(kind="cut", match="/deltas/")
+        fronts[1].fault(kind="cut", match="/deltas/")
+        while True:
+            try:
+                store.open()
+                held = store.positions(SESSION)
+                store.write(delta_batch(1, hi), held)
+            except SinkUnavailable:
+                continue
+            break
+    each = []
+    for front in fronts:
+        alone = ClickHouseStore(Server(front.url, USER, PASSWORD), cluster="ours")
+        alone.open()
+        each.append(count(alone))
+        alone.close()
+
+    assert sorted(each) == [0, 80], "one of them, and no row twice"
+    balancer.turn_to(fronts[0 if each[1] else 1].port)
+    store._place.reconnect()
+    with pytest.raises(SinkUnavailable, match="the replica of ours that this recorder stores into does not answer"):
+        store.open()
+    store.close()
+    balancer.close()
+    for front in fronts:
+        front.close()
+
+
+def test_a_cluster_that_the_server_does_not_know_or_has_not_replicated_is_said(front: Front, made: Made) -> None:
+    made()
+    store = ClickHouseStore(Server(front.url, USER, PASSWORD), cluster="theirs")
+    with pytest.raises(ConfigError, match="CLICKHOUSE_CLUSTER 'theirs': the server knows no cluster of that name"):
+        store.open()
+    store.close()
+    with pytest.raises(ConfigError, match=r"the table kalshi.deltas is not replicated .MergeTree."):
+        check_replicated("ours", "kalshi", "deltas", "MergeTree")
+
+
+def test_tables_of_a_cluster_are_made_on_all_its_servers() -> None:
+    made = create_statements("kalshi", cluster="ours")
+
+    assert all(" ON CLUSTER `ours` " in statement for statement in made.values())
+    assert {name for name, statement in made.items() if "ENGINE = Replicated" not in statement} == {BOOK}
+    assert not any(
+        "CLUSTER" in statement or "Replicated" in statement for statement in create_statements("kalshi").values()
+    )
