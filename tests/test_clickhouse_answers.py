@@ -15,6 +15,7 @@ from sink_rows import SESSION, batch, delta_batch
 from kalshi_trio.errors import ConfigError, SinkError, SinkRefused, SinkUnavailable
 from kalshi_trio.protocol.schema import TABLES
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Server
+from kalshi_trio.sinks.clickhouse_rows import ClickHouseRows
 
 _databases = (f"answers_{i}" for i in itertools.count())
 ASKED: dict[str, Callable[[ClickHouseStore], object]] = {
@@ -181,3 +182,15 @@ def test_answers_come_compressed(front: Front, monkeypatch: pytest.MonkeyPatch) 
     assert store.count(SESSION)["deltas"] == 500
     assert seen.count("lz4") > 5
     store.close()
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
+def test_rows_whose_answer_breaks_off_are_no_damage(store: ClickHouseStore, front: Front, part: float) -> None:
+    rows = ClickHouseRows(Server(front.url, USER, PASSWORD), store._database)
+    rows.open()
+    front.fault(kind="broken", sql="WITH TIES", part=part)
+    with pytest.raises(SinkUnavailable):
+        list(rows.batches("deltas", SESSION))
+
+    assert sum(page.num_rows for page in rows.batches("deltas", SESSION)) == 100
+    rows.close()
