@@ -293,7 +293,7 @@ class _Run:
     async def _close_stores(self, older: list[Older]) -> None:
         """Asks what they hold of each session, then closes them: the engine's threads are joined, never abandoned."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
-            for session in [*(one.session for one in older if one.last), self._name.session]:
+            for session in [self._name.session, *(one.session for one in older if one.last)]:
                 await ask_rows(self._sinks, session)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             for sink in self._sinks:

@@ -67,7 +67,8 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field("", description="ClickHouse server; empty: embedded, in DATA_DIR/clickhouse")
     clickhouse_user: str = Field("", description="its user")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
-    clickhouse_database: str = Field("kalshi", description="its database", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    clickhouse_database: str = Field("kalshi", description="its database")
+    clickhouse_cluster: str = Field("", description="its cluster, where CLICKHOUSE_URL stands for several replicas")
     parquet: bool = Field(default=True, description="store rows as Parquet")
     parquet_dir: Path | None = Field(None, description="where Parquet goes; DATA_DIR/parquet unless given")
     batch_rows: int = Field(50_000, ge=1, le=100_000, description="rows of a table that are written at once")
@@ -103,6 +104,13 @@ class Settings(BaseSettings):
         if path is None:
             return None
         return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  pathlib's raises for unknown users
+
+    @field_validator("clickhouse_database", "clickhouse_cluster")
+    @classmethod
+    def _plain(cls, name: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and (name or info.field_name == "clickhouse_database"):
+            raise ValueError("use letters, digits and _, and no digit first")
+        return name
 
     @field_validator("kalshi_ws_url", "kalshi_rest_url")
     @classmethod

@@ -261,6 +261,10 @@ async def _called(sink: Sink, call: Callable[..., _T], *args: object) -> _T:
             result = await sink.door.run(call, *args)
         except (SinkError, UserError) as error:
             failure = error  # raised outside, since a nursery would wrap it
+        except RuntimeError as error:
+            if "start new thread" not in str(error):  # all that Python says where memory for one is short
+                raise
+            failure = SinkUnavailable(f"no thread for {sink.store.name}: {error}")
         nursery.cancel_scope.cancel(reason="the call has ended")
     if failure is not None:
         raise failure
