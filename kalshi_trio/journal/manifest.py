@@ -10,7 +10,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from kalshi_trio.journal.files import sync_folder
+from kalshi_trio.journal.files import read_regular, sync_folder
+from kalshi_trio.journal.tags import FORMAT
+from kalshi_trio.own_hash import JSON_KEY, checked_json, json_with_hash
 
 Verdict = Literal["open", "complete", "known holes", "cut short"]
 
@@ -78,7 +80,7 @@ class Manifest(Struct):
     source: str
     software: str
     started: str
-    format: int = 1
+    format: int = FORMAT
     clock: str = "receive"
     ended: str | None = None
     verdict: Verdict = "open"
@@ -94,10 +96,10 @@ class Manifest(Struct):
 
 
 def write(path: Path, thing: object) -> None:
-    """Puts JSON at `path`, whole and for good, or not at all."""
+    """Puts JSON at `path`, whole and for good, or not at all; with its own hash."""
     temporary = path.with_suffix(".json.tmp")
     with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(thing), indent=1))
+        file.write(json_with_hash(thing))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -105,11 +107,16 @@ def write(path: Path, thing: object) -> None:
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of a session's folder; None if there is none that can be read."""
+    """The manifest of a session's folder; None if there is none that can be read, or it is not what was written.
+
+    Those of format 1 have no hash of their own.
+    """
     try:
-        return msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        data = read_regular(folder / "manifest.json")
+        found = msgspec.convert(checked_json(data), Manifest)
+    except (OSError, ValueError):
         return None
+    return found if found.format < FORMAT or JSON_KEY.encode() in data else None
 
 
 def seal(folder: Path, manifest: Manifest) -> None:

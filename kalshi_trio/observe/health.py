@@ -6,7 +6,6 @@ that answers says nothing of that.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 import trio
 
 from kalshi_trio.observe.stats import Stats
+from kalshi_trio.own_hash import checked_json, json_with_hash
 
 EVERY = 1.0
 
@@ -141,7 +141,7 @@ def _forget(path: Path) -> None:
 def _write(path: Path, status: dict[str, Any]) -> None:
     temporary = path.with_suffix(".json.tmp")
     try:
-        temporary.write_text(json.dumps(status))
+        temporary.write_bytes(json_with_hash(status))
         temporary.replace(path)
     except OSError:
         _forget(temporary)
@@ -150,7 +150,7 @@ def _write(path: Path, status: dict[str, Any]) -> None:
 def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:
     """The status of the recorder that holds `data`, and what is wrong with it."""
     try:
-        status = json.loads((data / "status.json").read_text())
+        status = checked_json((data / "status.json").read_bytes())
         return status, judge(status, now_ns, bounds or Bounds())
     except FileNotFoundError:
         return None, [f"no recorder runs in {data}"]
