@@ -21,7 +21,7 @@ from kalshi_trio.fileio import write_whole
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.segment import KINDS
 from kalshi_trio.journal.segment import SCHEMA as JOURNAL
-from kalshi_trio.own_hash import PLACEHOLDER, fits, with_own_hash
+from kalshi_trio.own_hash import PLACEHOLDER, whole, with_own_hash
 from kalshi_trio.protocol.schema import TABLES
 
 _SECRETS = ("password", "key")
@@ -156,7 +156,7 @@ def intact(path: Path) -> bool:
         found = _OWN_HASH.search(text)
         if found is None:  # one changed byte cannot take both of these away
             return PLACEHOLDER.encode() not in text and b"this file has the SHA-256" not in text
-        return fits(file, found[1].decode(), len(found[0]))
+        return whole(file, len(found[0]))
 
 
 def readme(folder: Path, manifest: Manifest, stored: Mapping[str, object]) -> str:

@@ -10,6 +10,9 @@ import msgspec
 from msgspec import Struct, field
 
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import read_regular
+from kalshi_trio.journal.tags import FORMAT
+from kalshi_trio.own_hash import JSON_KEY, checked_json, json_with_hash
 
 Verdict = Literal["open", "complete", "known gaps", "cut short", "nothing recorded"]
 
@@ -86,7 +89,7 @@ class Manifest(Struct):
     source: str
     software: str
     started: str
-    format: int = 1
+    format: int = FORMAT
     clock: str = "receive"
     ended: str | None = None
     verdict: Verdict = "open"
@@ -104,17 +107,21 @@ class Manifest(Struct):
 
 
 def write(path: Path, thing: object) -> None:
-    """Puts JSON at `path`, whole and for good, or not at all."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(thing), indent=1))
+    """Puts JSON at `path`, whole and for good, or not at all; with its own hash."""
+    write_whole(path, json_with_hash(thing))
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of a session's folder; None if there is none that can be read."""
+    """The manifest of a session's folder; None if there is none that can be read, or it is not what was written.
+
+    Those of format 1 have no hash of their own.
+    """
     try:
-        about = msgspec.json.decode((folder / "manifest.json").read_bytes())
-        return msgspec.convert(_renewed(about), Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+        data = read_regular(folder / "manifest.json")
+        found = msgspec.convert(_renewed(checked_json(data)), Manifest)
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return found if found.format < FORMAT or JSON_KEY.encode() in data else None
 
 
 def _renewed(about: Any) -> Any:

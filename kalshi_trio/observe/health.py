@@ -7,7 +7,6 @@ that answers says nothing of that.
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ import trio
 
 from kalshi_trio.fileio import write_whole
 from kalshi_trio.observe.stats import Stats
+from kalshi_trio.own_hash import checked_json, json_with_hash
 
 EVERY = 1.0
 
@@ -152,13 +152,13 @@ def _forget(path: Path) -> None:
 def _write(path: Path, status: dict[str, Any]) -> None:
     """Without fsync: a second later it is written anew, and after a power cut nobody is left of whom it tells."""
     with suppress(OSError):
-        write_whole(path, json.dumps(status).encode(), durable=False)
+        write_whole(path, json_with_hash(status), durable=False)
 
 
 def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:
     """The status of the recorder that holds `data`, and what is wrong with it."""
     try:
-        status = json.loads((data / "status.json").read_text())
+        status = checked_json((data / "status.json").read_bytes())
         return status, judge(status, now_ns, bounds or Bounds())
     except FileNotFoundError:
         return None, [f"no recorder runs in {data}"]

@@ -16,7 +16,7 @@ from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.batches import NEVER, closed_index
 from kalshi_trio.journal.digest import session_digest
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment
-from kalshi_trio.journal.names import segment_of
+from kalshi_trio.journal.reading import segments_of
 from kalshi_trio.journal.sinks_report import Said, read_report
 from kalshi_trio.protocol.coverage import missing
 from kalshi_trio.protocol.state import State
@@ -140,7 +140,7 @@ class SessionCheck:
             self._found += seal.whole(manifest, walk, self._session, known)
         self._tables(rows)
         report.records = state.frame
-        report.segments = len({segment_of(path) for path in self._folder.glob("*.arrows")})
+        report.segments = len(segments_of(self._folder))
         report.started, report.ended = time_text(state.started_ns), time_text(state.last_ns)
         tally = state.tally
         report.tally = {name: getattr(tally, name) for name in ("received", "decoded", "control", "unknown", "refused")}
