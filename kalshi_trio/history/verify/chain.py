@@ -23,7 +23,7 @@ def chain(data: Path) -> list[Link]:
     """Links that are broken, and manifests that are not what their successors name."""
     found = []
     folders = sessions(data)
-    read = {folder: manifests.read(folder) for folder in folders}
+    read = {folder: manifests.read_as_it_stands(folder)[0] for folder in folders}
     named = {session_id(folder, about): folder for folder, about in read.items()}
     for folder, about in read.items():
         if about is None or about.previous is None:

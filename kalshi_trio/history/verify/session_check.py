@@ -28,7 +28,7 @@ class SessionCheck:
 
     def __init__(self, folder: Path, sources: list[RowSource]) -> None:
         self._folder = folder
-        self._manifest = manifests.read(folder)
+        self._manifest, self._intact = manifests.read_as_it_stands(folder)
         self._session = session_id(folder, self._manifest)
         manifest = self._manifest
         session = self._session
@@ -137,6 +137,8 @@ class SessionCheck:
         if manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
             known = rows if self._all_sure else manifest.tally.rows
             self._found += seal.whole(manifest, walk, self._session, known)
+        if manifest is not None and not self._intact and all(one.place != "manifest" for one in self._found):
+            self._found.append(seal.damage("manifest.json", "it was changed after it was written: checksum differs"))
         self._tables(rows)
         report.records = state.frame
         report.segments = len(segments_of(self._folder))
