@@ -117,7 +117,7 @@ def source_of(older: Older) -> Source:
         window = RowWindow.past(older.last)
         return RowReader(window, partial(Rebuild, older.folder, older.session), lambda: older.last, _durable, after)
 
-    return Source(older.session, rows_after, _durable)
+    return Source(older.session, rows_after, _durable, older.last)
 
 
 async def _durable(_frame: int) -> None:

@@ -78,7 +78,7 @@ def batches(
 
     FileNotFoundError if the file is gone.
     """
-    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None)
+    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None, use_threads=False)
     with open_regular(path) as file:
         contents = _contents(path, file)
         for entry in contents.in_order:

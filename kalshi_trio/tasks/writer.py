@@ -55,6 +55,8 @@ class Source(NamedTuple):
     """Opens the rows of the frames behind that one."""
     durable: Callable[[int], Awaitable[None]]
     """Returns once the journal has that frame on disk."""
+    last: int | None = None
+    """The last record of a session that is over: no sink can hold more, unless the journal has lost its end."""
 
 
 @dataclass
@@ -136,6 +138,10 @@ class _Writer:
         hint = 0 if self._lost else await self._call(self._store.hint, self._session)
         self._held = await self._call(self._store.positions, self._session)
         self._uncertain = self._lost = False
+        most, last = max(self._held.values()), self._source.last
+        if last is not None and most > last:
+            what = "%s holds session %s up to frame %d, its journal ends at record %d: an end of the journal is missing"
+            _logger.error(what, self._store.name, self._session, most, last)
         start = max(hint, min(self._held.values()))
         self._stats.through = start
         self._stats.pending_rows = 0
