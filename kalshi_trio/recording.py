@@ -144,7 +144,7 @@ class _Run:
             log.info("Initialized WebSocket client and sinks")
             parts = (session, self._journal, self._builder, self._recording.stats, self._sinks)
             begin = partial(self._begin, sealer.manifest)
-            pipeline = Pipeline(*parts, [source_of(one) for one in older if one.session], sealer, self._lateness, begin)
+            pipeline = Pipeline(*parts, [source_of(one) for one in older if one.last], sealer, self._lateness, begin)
             try:
                 await pipeline.run(partial(self._feed, session), partial(self._end, session))
             finally:
