@@ -79,12 +79,11 @@ class Counts:
 
 
 class Mutation(NamedTuple):
-    """A file's new bytes; `hit`: where they differ, or may; `whole`: it ends where a unit does, which nobody can see."""
+    """A file's new bytes; `hit`: where they differ, or may."""
 
     what: str
     data: bytes
     hit: tuple[int, int]
-    whole: bool = False
 
 
 def flips(data: bytes) -> Iterator[Mutation]:
@@ -98,10 +97,9 @@ def flips(data: bytes) -> Iterator[Mutation]:
 def segment_mutations(data: bytes, units: list[tuple[int, int]]) -> Iterator[Mutation]:
     """All of the open segment's."""
     yield from flips(data)
-    ends = {0, *(end for _, end in units)}
     for at in range(len(data)):
-        yield Mutation(f"cut at {at}", data[:at], (at, len(data)), at in ends)
-        yield Mutation(f"zeros from {at}", data[:at] + bytes(len(data) - at), (at, len(data)), at in ends)
+        yield Mutation(f"cut at {at}", data[:at], (at, len(data)))
+        yield Mutation(f"zeros from {at}", data[:at] + bytes(len(data) - at), (at, len(data)))
         yield Mutation(f"64 zeros at {at}", data[:at] + bytes(len(data[at : at + 64])) + data[at + 64 :], (at, at + 64))
     pieces = [data[start:end] for start, end in units]
     for one, other in permutations(range(len(pieces)), 2):
@@ -144,7 +142,7 @@ class OpenSegment:
             disk.write([(1, Records(first, "frame", 1, NOW_NS + first, first, frames))])
             ends.append(self.path.stat().st_size)
         self.whole = self.path.read_bytes()
-        self.truth = {n: record for n, record in self._records()}
+        self.truth = dict(self._records())
         entries = scan_file(self.path).entries
         self.units = [(entry.offset, entry.offset + entry.length) for entry in entries]
         self.spans = [range(entry.first_frame, entry.last_frame + 1) for entry in entries]
@@ -184,9 +182,13 @@ class OpenSegment:
                 wrong(counts, "others_lost", mutation)
             if lost and len(lost) != len(span):
                 wrong(counts, "others_lost", mutation)
-        silent_end = mutation.whole and not mutation.data[mutation.hit[0] :].strip(b"\0")
-        if mutation.data != self.whole and not named and not silent_end:
+        if mutation.data != self.whole and not named and not self._ends_with_a_unit(mutation.data):
             wrong(counts, "unnamed", mutation)
+
+    def _ends_with_a_unit(self, data: bytes) -> bool:
+        """Whether what is missing begins where a unit ends, which nobody can see: only a sink that holds more."""
+        ends = (0, self.units[0][0], *(end for _, end in self.units))
+        return any(data[:end] == self.whole[:end] and not data[end:].strip(b"\0") for end in ends)
 
     def _recover(self, mutation: Mutation, counts: Counts, before: dict[int, object]) -> None:
         said = Said()
@@ -251,16 +253,7 @@ class Sealed:
         del number
         path = self.data / mutation.what.partition(": ")[0]
         path.write_bytes(mutation.data)
-        if path.name == "status.json":
-            found = examine(self.data, NOW_NS)
-            named = found == self.status or bool(found[1])
-        elif path.name == "recorder.json":
-            named = holder_of(self.data) in (0, 4321)
-        elif path.parent.name == "_progress":
-            named = ParquetStore(self.data / "parquet").hint(self.about.session) is not None
-        else:
-            named = verify_help.checked(self.data).exit_code == 4
-        if not named:
+        if not self._named(path):
             wrong(counts, "unnamed", mutation)
         if self._records() != self.records or not self._rows().items() <= self.rows.items():
             wrong(counts, "silent", mutation)
@@ -270,6 +263,20 @@ class Sealed:
         logging.getLogger("kalshi_trio").removeHandler(said)
         if any("cannot be" in line for line in said.lines) or self._records() != self.records:
             wrong(counts, "not_started", mutation)
+        self._put_back(path)
+
+    def _named(self, path: Path) -> bool:
+        """By `verify`; what only says how a running recorder is, by who reads it: it is right, or said to be wrong."""
+        if path.name == "status.json":
+            found = examine(self.data, NOW_NS)
+            return found == self.status or bool(found[1])
+        if path.name == "recorder.json":
+            return holder_of(self.data) in (0, 4321)
+        if path.parent.name == "_progress":
+            return ParquetStore(self.data / "parquet").hint(self.about.session) >= 0
+        return verify_help.checked(self.data).exit_code == 4
+
+    def _put_back(self, path: Path) -> None:
         for other in self.data.rglob("*"):
             if other.is_file() and other not in self.files:
                 other.unlink()

@@ -24,6 +24,7 @@ from kalshi_trio.journal.batches import (
     batches,
     closed_index,
     first_frame,
+    last_of_file,
     scan_file,
     tagged,
 )
@@ -133,7 +134,7 @@ def _close(parts: list[Path], metadata: dict[str, str]) -> None:
         if left_out(path):
             keep_as_found(path)
             log.error("%s: not all of its bytes are what was written; it is kept as %s", path, path.name + DAMAGED)
-    if not missing and all(first_frame(path) == NEVER for path in parts):  # nothing whole was ever in it
+    if not missing and not any(map(last_of_file, parts)):  # nothing whole was ever in it
         for path in parts:
             path.unlink()
         return

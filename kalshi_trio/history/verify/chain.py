@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kalshi_trio.history.verify.findings import Finding
 from kalshi_trio.history.verify.identity import session_id
 from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.folder import sessions
 
 
@@ -40,6 +41,6 @@ def chain(data: Path) -> list[Link]:
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path)).hexdigest()
     except OSError:
         return ""
