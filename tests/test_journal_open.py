@@ -11,18 +11,22 @@ from unittest import mock
 
 import pyarrow as pa
 import pytest
+from verify_help import checked, manifest_of, recorded, records
 
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal import manifest
 from kalshi_trio.journal.batches import scan_file
 from kalshi_trio.journal.disk import Disk
 from kalshi_trio.journal.index import read_index
-from kalshi_trio.journal.manifest import Manifest
+from kalshi_trio.journal.manifest import Manifest, TallyReport
 from kalshi_trio.journal.reading import Hole, newest_frame, read_around, read_session
 from kalshi_trio.journal.recovery import Recovered, recover
 from kalshi_trio.journal.segment import SCHEMA, encode
 from kalshi_trio.journal.tags import FORMAT, MAGIC, salt_of
 from kalshi_trio.protocol.records import Records
+from kalshi_trio.settings import Settings
+from kalshi_trio.startup import left_behind, make_sinks, source_of
+from kalshi_trio.tasks.writer import run_writer
 
 NAME = "SESSION_20261124_050102"
 SESSION = "20261124_050102-0011aabb"
@@ -305,3 +309,28 @@ def test_a_recovery_that_is_killed_at_any_step_comes_to_the_same(
         assert mended(data, caplog) == wanted, step
         step += 1
     assert step > 8
+
+
+async def test_an_end_that_is_missing_is_named_by_a_sink_that_holds_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = recorded(tmp_path, records(1_500))
+    about = manifest_of(folder)
+    last = about.segments[-1]
+    for path in (folder / last.file, (folder / last.file).with_suffix(".index")):
+        path.unlink()  # exactly at a unit's end: no byte that is left can tell
+    about.verdict, about.ended, about.segments, about.tally = "open", None, [], TallyReport()
+    manifest.write(folder / "manifest.json", about)
+    (folder / "README.md").unlink()
+    ends = last.frames[0] - 1
+
+    said = [finding.what for one in checked(tmp_path).sessions for finding in one.findings]
+    (older,) = left_behind(tmp_path, ["parquet"])
+    (sink,) = make_sinks(Settings(data_dir=tmp_path, clickhouse=False))
+    await run_writer(sink, source_of(older))
+
+    assert any(
+        f"the journal ends at record {ends}: an end that they were made of is missing there" in one for one in said
+    )
+    what = f"its journal ends at record {ends + 1}: an end of the journal is missing"
+    assert f"Parquet holds session {about.session} up to frame {last.frames[1]}, {what}" in caplog.text
