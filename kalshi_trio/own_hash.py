@@ -31,8 +31,8 @@ def with_own_hash(data: bytes) -> bytes:
 
 def whole(file: BinaryIO, tail: int) -> bool:
     """Whether the file is what was written with its own hash, which stands somewhere in its last `tail` bytes."""
-    size = file.seek(0, 2)
-    left = max(size - tail, 0)
+    file.seek(0, 2)
+    left = max(file.tell() - tail, 0)
     file.seek(left)
     end = file.read()
     file.seek(0)
@@ -59,18 +59,23 @@ def checked_json(data: bytes) -> dict[str, Any]:
 
     ValueError says what is wrong: the hash differs, or it is no JSON object.
     """
+    found, fits = json_and_hash(data)
+    if fits is False:
+        raise ValueError("checksum differs")
+    return found
+
+
+def json_and_hash(data: bytes) -> tuple[dict[str, Any], bool | None]:
+    """The same, and whether its hash fits, None without one. ValueError if it is no JSON object."""
     try:
         found = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     if not isinstance(found, dict):
-        raise ValueError("not a JSON object")
+        raise ValueError("not a JSON object")  # noqa: TRY004  one kind of error for whatever is wrong
     claimed = found.pop(JSON_KEY, None)
     if claimed is None:
-        return found
-    places = [match.end() - 65 for match in _IN_JSON.finditer(data)]
-    at = places[-1] if places else -1
-    whole_text = data[:at] + PLACEHOLDER.encode() + data[at + 64 :]
-    if at < 0 or hashlib.sha256(whole_text).hexdigest() != claimed:
-        raise ValueError("checksum differs")
-    return found
+        return found, None
+    *_, place = (0, *(match.end() - 65 for match in _IN_JSON.finditer(data)))
+    text = data[:place] + PLACEHOLDER.encode() + data[place + 64 :]
+    return found, hashlib.sha256(text).hexdigest() == claimed

@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import open_regular
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.segment import KINDS
 from kalshi_trio.journal.segment import SCHEMA as JOURNAL
@@ -151,7 +152,7 @@ def write_readme(folder: Path, manifest: Manifest, stored: Mapping[str, object])
 
 def intact(path: Path) -> bool:
     """Whether this README.md is what was written, as far as it tells: early ones do not. OSError if it cannot be read."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         text = file.read()
         found = _OWN_HASH.search(text)
         if found is None:  # one changed byte cannot take both of these away

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     audit: int = Field(0, ge=0, le=6000, description="markets a minute whose books are compared with REST; 0: none")
     seconds: float | None = Field(None, gt=0, description="end the recording after so many seconds")
     frames: int | None = Field(None, ge=1, description="end it after so many data frames")
-    journal_fsync_ms: int = Field(250, ge=1, le=10_000, description="how often the journal is brought to disk")
+    journal_fsync_ms: int = Field(50, ge=1, le=10_000, description="least time between two fsyncs of the journal")
     journal_segment_records: int = Field(1_000_000, ge=1_000, description="records after which a segment closes")
     journal_segment_minutes: float = Field(15.0, gt=0, description="minutes after which a segment closes")
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import trio
@@ -67,9 +67,8 @@ def main(host: str, port: int, rest_port: int, faults: tuple[str, ...], **option
     try:
         show = chosen_show(tickers, **options)
         lies = Lies(options["lie"]) if options["lie"] else None
-        harm = schedule(faults)
-        serving = partial(serve, kind=options["key"], lies=lies, outage=options["refuse_for"], faults=harm)
-        trio.run(serving, show, host, (port, rest_port), ",".join(tickers))
+        behaviour = Behaviour(options["key"], lies, options["refuse_for"], schedule(faults))
+        trio.run(serve, show, host, (port, rest_port), ",".join(tickers), behaviour)
     except* UserError as group:
         error = first_of(group)
         click.echo(str(error), err=True)
@@ -108,21 +107,21 @@ def schedule(faults: tuple[str, ...]) -> Faults | None:
     return Faults(found) if found else None
 
 
-async def serve(
-    show: Show,
-    host: str,
-    ports: tuple[int, int],
-    markets: str,
-    *,
-    kind: KeyKind,
-    lies: Lies | None = None,
-    outage: Outage | None = None,
-    faults: Faults | None = None,
-) -> None:
+class Behaviour(NamedTuple):
+    """What the options ask of the exchange beside what it shows."""
+
+    kind: KeyKind
+    lies: Lies | None
+    outage: Outage | None
+    faults: Faults | None
+
+
+async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, behaviour: Behaviour) -> None:
     """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends.
 
     `ports`: the websocket's and REST's.
     """
+    kind, lies, outage, faults = behaviour
     key = make_key(kind)
     with tempfile.TemporaryDirectory(prefix="simulated-exchange-") as folder:
         path = write_key(key, Path(folder))

@@ -78,10 +78,10 @@ def batches(
 
     FileNotFoundError if the file is gone.
     """
-    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None)
+    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None, use_threads=False)
     with open_regular(path) as file:
         contents = _contents(path, file)
-        for entry in sorted([*contents.entries, *contents.missing], key=_first):
+        for entry in contents.in_order:
             if isinstance(entry, Missing):
                 if entry.last > after and entry.first <= through:
                     report(Damage(path.name, max(entry.first, after + 1), entry.last, entry.why, contents.named))
@@ -91,10 +91,6 @@ def batches(
                     report(batch)
                 else:
                     yield batch
-
-
-def _first(one: Entry | Missing) -> int:
-    return one.first if isinstance(one, Missing) else one.first_frame
 
 
 def tagged(path: Path) -> bool:
@@ -140,9 +136,15 @@ class _Contents(NamedTuple):
     """What a file has and what it lacks; `checked`: its entries have a checksum, `named`: it says so itself."""
 
     entries: list[Entry]
-    missing: list[Missing]
+    missing: Sequence[Missing]
     checked: bool = True
     named: bool = False
+
+    @property
+    def in_order(self) -> list[Entry | Missing]:
+        """Both, by their records."""
+        both: list[Entry | Missing] = [*self.entries, *self.missing]
+        return sorted(both, key=lambda one: one.first if isinstance(one, Missing) else one.first_frame)
 
 
 def _contents(path: Path, file: BufferedReader) -> _Contents:
@@ -150,13 +152,13 @@ def _contents(path: Path, file: BufferedReader) -> _Contents:
     if index is not None:
         return _Contents(index.entries, index.missing, named=True)
     sealed = sealed_segment(path)
+    index = _index(path)
+    if sealed is not None and index is not None and index.sha256 == sealed.sha256:
+        return _Contents(index.entries, index.missing, named=True)  # of this file, before it was cut
     if tagged(path):
         return _by_tags(path, file, sealed)
     if sealed is None or _sha256(file) == sealed.sha256:
         return _Contents(plain_scan(file), [], checked=False)
-    index = _index(path)
-    if index is not None and index.sha256 == sealed.sha256:
-        return _Contents(index.entries, index.missing)
     why = "the segment differs from its seal, and its index is lost"
     return _Contents([], [Missing(*sealed.frames, why)])
 

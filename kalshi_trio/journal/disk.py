@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from kalshi_trio.errors import FolderNotWritable, JournalDamaged, JournalUnwritable
-from kalshi_trio.journal.files import LARGE, SegmentWriter, refusals, sync_folder
 from kalshi_trio.journal.batches import Damage, Report, raise_damage
+from kalshi_trio.journal.files import LARGE, SegmentWriter, refusals, sync_folder
 from kalshi_trio.journal.index import Index, write_index
 from kalshi_trio.journal.names import part_path, parts_of, segment_of
 from kalshi_trio.journal.reading import as_it_stands, records_of

@@ -37,13 +37,10 @@ def refusals(path: Path) -> Iterator[None]:
 def open_regular(path: Path) -> io.BufferedReader:
     """A file to read in. OSError also for what is none: a pipe would let its reader wait for ever."""
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if stat.S_ISREG(os.fstat(number).st_mode):
         return os.fdopen(number, "rb")
-    except BaseException:
-        os.close(number)
-        raise
+    os.close(number)
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def read_regular(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,7 @@ class Index(NamedTuple):
     entries: list[Entry]
     bytes: int
     sha256: str
-    missing: list[Missing] = []
+    missing: Sequence[Missing] = ()
 
     @property
     def first(self) -> int:
@@ -107,6 +108,8 @@ def _plausible(index: Index) -> bool:
     if entries and entries[-1].offset + entries[-1].length > index.bytes:
         return False
     spans = sorted([(one.first_frame, one.last_frame) for one in entries] + [one[:2] for one in index.missing])
-    return bool(spans) and all(first <= last for first, last in spans) and all(
-        following == last + 1 for (_, last), (following, _) in pairwise(spans)
+    return (
+        bool(spans)
+        and all(first <= last for first, last in spans)
+        and all(following == last + 1 for (_, last), (following, _) in pairwise(spans))
     )

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from kalshi_trio.fileio import write_whole
 from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.tags import FORMAT
-from kalshi_trio.own_hash import JSON_KEY, checked_json, json_with_hash
+from kalshi_trio.own_hash import json_and_hash, json_with_hash
 
 Verdict = Literal["open", "complete", "known gaps", "cut short", "nothing recorded"]
 
@@ -116,12 +116,18 @@ def read(folder: Path) -> Manifest | None:
 
     Those of format 1 have no hash of their own.
     """
+    found, intact = read_as_it_stands(folder)
+    return found if intact else None
+
+
+def read_as_it_stands(folder: Path) -> tuple[Manifest | None, bool]:
+    """The same, believed though it was changed, and whether it is what was written: for those who look for the change."""
     try:
-        data = read_regular(folder / "manifest.json")
-        found = msgspec.convert(_renewed(checked_json(data)), Manifest)
+        fields, fits = json_and_hash(read_regular(folder / "manifest.json"))
+        found = msgspec.convert(_renewed(fields), Manifest)
     except (OSError, ValueError, TypeError, RecursionError):
-        return None
-    return found if found.format < FORMAT or JSON_KEY.encode() in data else None
+        return None, False
+    return found, found.format < FORMAT if fits is None else fits
 
 
 def _renewed(about: Any) -> Any:

@@ -191,7 +191,7 @@ def missing_of(path: Path) -> list[Missing]:
         spans.append((following, first - 1))
         following = last + 1
     spans.append((following, max(map(last_of_file, parts), default=0)))
-    return [Missing(first, last, _why(said, first, last)) for first, last in spans if first <= last]
+    return [Missing(first, last, _why(said, first, last)) for first, last in spans if 0 < first <= last]
 
 
 def _why(said: list[Damage], first: int, last: int) -> str:

@@ -24,6 +24,7 @@ from kalshi_trio.journal.batches import (
     batches,
     closed_index,
     first_frame,
+    last_of_file,
     scan_file,
     tagged,
 )
@@ -81,6 +82,7 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
     for parts in segments_of(folder):
         if f"{segment_of(parts[0]):06}.arrows" not in sealed:
             _close(parts, metadata)
+    _tell_damage(folder, sealed)
     last_run = _last_run(folder)
     last = newest_frame(folder)  # damaged ones behind the last to be read keep their numbers
     if not last:
@@ -110,7 +112,6 @@ def _tidy(folder: Path, about: Manifest | None) -> None:
     path = folder / "manifest.json"
     if about is None and path.is_file():
         keep_as_found(path)
-        log.error("%s is not what was written: the session is mended without it", path)
     elif about is None and os.path.lexists(path):
         log.warning("%s is left alone: it is no file", path)
 
@@ -137,13 +138,21 @@ def _close(parts: list[Path], metadata: dict[str, str]) -> None:
     for path in parts:
         if left_out(path):
             keep_as_found(path)
-            log.error("%s: not all of its bytes are what was written; it is kept as %s", path, path.name + DAMAGED)
-    if not missing and all(first_frame(path) == NEVER for path in parts):  # nothing whole was ever in it
+    if not missing and not any(map(last_of_file, parts)):  # nothing whole was ever in it
         for path in parts:
             path.unlink()
         return
     closed = rewrite(whole, metadata, missing)
     log.info("Segment %s: records %d-%d kept (%d bytes before)", whole, closed.first, closed.last, before)
+
+
+def _tell_damage(folder: Path, sealed: set[str]) -> None:
+    """What was lost, and where it is kept as it was found: from the files, so that each start says the same."""
+    for path in sorted(folder.glob(f"*{DAMAGED}")):
+        log.error("%s: not all of its bytes are what was written; this is the file as it was found", path)
+    for path, *_ in segments_of(folder):
+        for one in missing_of(path) if path.name not in sealed else ():
+            log.error("%s: records %d-%d are lost: %s", path, *one)
 
 
 def left_out(path: Path) -> bool:
@@ -184,15 +193,15 @@ def _last_run(folder: Path) -> Records | None:
     run = None
     for path in reversed(segment_files(folder)):
         first = first_frame(path)
-        for frames in read_session(folder, first - 1, damage=_said) if first != NEVER else ():
+        for frames in read_session(folder, first - 1, damage=_passed_over) if first != NEVER else ():
             run = frames.records[-1]
         if run is not None:
             break
     return run
 
 
-def _said(damage: Damage) -> None:
-    log.error("%s: records %d-%d: %s", *damage[:4])
+def _passed_over(_damage: Damage) -> None:
+    """`_tell_damage` has said it."""
 
 
 def _event(last_run: Records | None) -> str:

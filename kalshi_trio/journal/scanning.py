@@ -193,7 +193,7 @@ def _in_place(data: _Bytes, salt: int) -> tuple[_Found, list[Span], int]:
         if begin > end:
             bad.append(Span(end, begin))
         found.append((begin, tag))
-        end, following = begin + tag.length, tag.first + tag.count
+        end, following = begin + tag.length, tag.first + tag.records
     return found, bad, end
 
 
@@ -211,18 +211,18 @@ def _tail(data: _Bytes, end: int) -> Span | None:
 
 def _with_misplaced(data: _Bytes, salt: int, found: _Found, spans: list[Span]) -> _Found:
     """And the units that stand elsewhere, where nobody else has their records: between those found, or right behind."""
-    known = sorted(found, key=lambda one: (one[1].first, one[1].count))
-    strays = [one for span in spans for one in _units(data, salt, *span, moved=True) if one[1].count]
+    known = sorted(found, key=lambda one: (one[1].first, one[1].records))
+    strays = [one for span in spans for one in _units(data, salt, *span, moved=True) if one[1].records]
     for stray in sorted(strays, key=lambda one: one[1].first):
         firsts = [tag.first for _, tag in known]
         place = bisect_left(firsts, stray[1].first)
         before = known[place - 1][1] if place else None
-        if place < len(known) and not known[place][1].count and known[place][1].first == stray[1].first:
+        if place < len(known) and not known[place][1].records and known[place][1].first == stray[1].first:
             before, place = known[place][1], place + 1  # the head
         after = known[place][1].first if place < len(known) else None
-        free = before is not None and before.first + before.count <= stray[1].first
-        behind = before is not None and before.first + before.count == stray[1].first
-        if free and (behind if after is None else stray[1].first + stray[1].count <= after):
+        free = before is not None and before.first + before.records <= stray[1].first
+        behind = before is not None and before.first + before.records == stray[1].first
+        if free and (behind if after is None else stray[1].first + stray[1].records <= after):
             known.insert(place, stray)
     return known
 
@@ -233,18 +233,18 @@ def _told(found: _Found, bad: list[Span], tail: Span | None, data: _Bytes, salt:
     for begin, tag in found:
         if following and tag.first > following:
             lost.append(Lost(following, tag.first - 1))
-        following = max(following, tag.first + tag.count)
+        following = max(following, tag.first + tag.records)
         unit = data.get(begin, tag.length)
-        entry = Entry(begin, tag.length, google_crc32c.value(unit), tag.first, tag.first + tag.count - 1)
-        if tag.count:
+        entry = Entry(begin, tag.length, google_crc32c.value(unit), tag.first, tag.first + tag.records - 1)
+        if tag.records:
             entries.append(entry)
         elif not begin:
             head = entry
-    tag = _last_tag(data, salt, tail) if tail else None
-    torn = tag is not None and tag.offset + tag.length > data.size
-    if tag is not None and not torn and tag.count and following in (0, tag.first):
-        lost.append(Lost(tag.first, tag.first + tag.count - 1))
-        following = tag.first + tag.count
+    last = _last_tag(data, salt, tail) if tail else None
+    torn = last is not None and last.offset + last.length > data.size
+    if last is not None and not torn and last.records and following in (0, last.first):
+        lost.append(Lost(last.first, last.first + last.records - 1))
+        following = last.first + last.records
     first = found[0][1].first if found else lost[0].first if lost else 0
     return Scan(entries, head, bad, tail, torn, lost, first, following - 1 if following > first else 0)
 

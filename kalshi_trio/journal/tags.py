@@ -4,9 +4,9 @@ A *unit* is what one call of Arrow's writer puts out: a batch, and for a file's 
 before it. Its tag is the value of one key of the batch's `custom_metadata`, of fixed width and in lower-case hex, so that
 standard readers open the file and ours finds and checks a unit without decoding a byte of it:
 
-    KTu2: offset(16) length(8) back(6) first(16) count(8) salt(8) tag(8) crc32c(8)
+    KTu2: offset(16) length(8) back(6) first(16) records(8) salt(8) tag(8) crc32c(8)
 
-`offset`: of the unit in its file; `back`: bytes from the unit's start to the tag; `first`, `count`: its records (a unit
+`offset`: of the unit in its file; `back`: bytes from the unit's start to the tag; `first`, `records`: its records (a unit
 of none says which record comes next); `salt`: of the session, so that no other session's bytes, nor bytes inside a frame,
 pass for a unit; `tag`: the CRC32C of what stands before it, so that of a damaged unit one still knows which records are
 lost with it; `crc32c`: that of the whole unit with its own eight digits as zeros.
@@ -43,7 +43,7 @@ class Tag(NamedTuple):
     length: int
     back: int
     first: int
-    count: int
+    records: int
     salt: int
     crc32c: int
 
@@ -53,10 +53,10 @@ def salt_of(session: str) -> int:
     return int(google_crc32c.value(b"kalshi_trio " + session.encode()))
 
 
-def stamp(unit: bytes, offset: int, first: int, count: int, salt: int) -> bytes:
+def stamp(unit: bytes, offset: int, first: int, records: int, salt: int) -> bytes:
     """What Arrow's writer put out for one batch, written with METADATA, with its tag filled in."""
     at = unit.index(_BLANK)
-    fields = MAGIC + (_LAYOUT % (offset, len(unit), at, first, count, salt)).encode()
+    fields = MAGIC + (_LAYOUT % (offset, len(unit), at, first, records, salt)).encode()
     begin = unit[:at] + fields + b"%08x" % google_crc32c.value(fields)
     rest = unit[at + WIDTH :]
     crc32c = google_crc32c.extend(google_crc32c.extend(google_crc32c.value(begin), _UNSIGNED), rest)
@@ -68,9 +68,9 @@ def read_tag(data: bytes) -> Tag | None:
     found = _FIELDS.match(data)
     if found is None:
         return None
-    *said, own, crc32c = (int(digits, 16) for digits in found.groups())
+    offset, length, back, first, records, salt, own, crc32c = (int(digits, 16) for digits in found.groups())
     whole = own == google_crc32c.value(data[: WIDTH - 2 * _CRC])
-    return Tag(*said, crc32c) if whole else None
+    return Tag(offset, length, back, first, records, salt, crc32c) if whole else None
 
 
 def fits(tag: Tag, unit: bytes) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import trio
 
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.observe.stats import Stats
 from kalshi_trio.own_hash import checked_json, json_with_hash
 
@@ -158,7 +159,7 @@ def _write(path: Path, status: dict[str, Any]) -> None:
 def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:
     """The status of the recorder that holds `data`, and what is wrong with it."""
     try:
-        status = checked_json((data / "status.json").read_bytes())
+        status = checked_json(read_regular(data / "status.json"))
         return status, judge(status, now_ns, bounds or Bounds())
     except FileNotFoundError:
         return None, [f"no recorder runs in {data}"]

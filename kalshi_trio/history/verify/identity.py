@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kalshi_trio.journal.batches import about_segment
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.names import segment_files
 
@@ -32,6 +33,6 @@ def _heads(folder: Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return read_regular(path).decode(errors="replace")
     except OSError:
         return ""

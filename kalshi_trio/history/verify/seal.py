@@ -13,6 +13,7 @@ import msgspec
 from kalshi_trio.history.verify.findings import Finding
 from kalshi_trio.history.verify.journal_walk import Ended, Walk
 from kalshi_trio.journal.digest import session_digest
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment, Verdict
 from kalshi_trio.journal.tags import FORMAT
 from kalshi_trio.sealing import conclude, introduce, verdict_of
@@ -113,6 +114,6 @@ def _short(value: object) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return read_regular(path).decode(errors="replace")
     except OSError:
         return ""

@@ -27,9 +27,11 @@ from kalshi_trio.sinks.rows import RowSource
 class SessionCheck:
     """Blocking: take its `steps`; then `report` says it all. Memory is bounded by some thousand records' rows."""
 
-    def __init__(self, folder: Path, sources: list[RowSource]) -> None:
+    def __init__(self, folder: Path, sources: list[RowSource], *, held: bool = False) -> None:
+        """`held`: somebody holds the data folder, and may be recording this session."""
         self._folder = folder
-        self._manifest = manifests.read(folder)
+        self._held = held
+        self._manifest, self._intact = manifests.read_as_it_stands(folder)
         self._session = session_id(folder, self._manifest)
         manifest = self._manifest
         session = self._session
@@ -138,7 +140,9 @@ class SessionCheck:
         if manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
             known = rows if self._all_sure else manifest.tally.rows
             self._found += seal.whole(manifest, walk, self._session, known)
-        self._tables(rows)
+        if manifest is not None and not self._intact and all(one.place != "manifest" for one in self._found):
+            self._found.append(seal.damage("manifest.json", "it was changed after it was written: checksum differs"))
+        self._tables(rows, state.frame)
         report.records = state.frame
         report.segments = len(segments_of(self._folder))
         report.started, report.ended = time_text(state.started_ns), time_text(state.last_ns)
@@ -155,9 +159,10 @@ class SessionCheck:
         if self.open and manifest is not None:
             self._found.append(Finding("note", "manifest", "manifest.json", "open: the session is not sealed yet"))
 
-    def _tables(self, rows: dict[str, Rows]) -> None:
+    def _tables(self, rows: dict[str, Rows], last: int) -> None:
         sealed = self._manifest.tally.rows if self._manifest else {}
-        held = {sink.name: sink.finish(ended=not self.open) for sink in self._sinks}
+        ended = not (self.open and self._held)
+        held = {sink.name: sink.finish(last, ended=ended) for sink in self._sinks}
         for sink in self._sinks:
             self._found += sink.findings()
         for table in dict.fromkeys(

@@ -43,7 +43,7 @@ def steps(what: Scope, report: Report, pid: int | None) -> Generator[int, None, 
         for source in found:
             report.findings += set_aside(source)
         for folder in what.folders:
-            check = SessionCheck(folder, found)
+            check = SessionCheck(folder, found, held=pid is not None)
             for at in check.steps():
                 yield done + at
             check.report.findings += _beside(found, check.report.session)
