@@ -145,7 +145,7 @@ def check_verified(folder: Path, rows: list[dict[str, Any]], sequences: dict[str
     (session,) = report.sessions
 
     assert report.exit_code == (3 if rows else 0)
-    assert {finding.level for finding in session.findings} <= {"hole", "note"}
+    assert {finding.level for finding in session.findings} <= {"gap", "note"}
     assert [(hole.frame, hole.cause, hole.expected, hole.got, hole.markets) for hole in session.gaps] == [
         (row["frame"], row["cause"], row["expected"], row["got"], row["markets"]) for row in rows
     ]

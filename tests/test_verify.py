@@ -239,7 +239,7 @@ def test_what_is_still_recorded_is_checked_as_far_as_it_can_be(data: Path) -> No
 
     assert (session.verdict, damage(found)) == ("open", [])
     assert 1_200 < session.records < records(lost=700)[-1].last
-    assert {one.level for one in session.findings} == {"hole", "pending", "note"}
+    assert {one.level for one in session.findings} == {"gap", "pending", "note"}
     assert session.tables["deltas"].sinks["Parquet"].pending > 0
 
     flip(folder / "000001.arrows", 3_000)

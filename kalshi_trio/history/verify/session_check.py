@@ -8,7 +8,7 @@ from pathlib import Path
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.history.verify import files, seal
 from kalshi_trio.history.verify.files import number_of
-from kalshi_trio.history.verify.findings import Book, Covered, Finding, SessionReport, Table
+from kalshi_trio.history.verify.findings import Book, Covered, Finding, Level, SessionReport, Table
 from kalshi_trio.history.verify.identity import session_id
 from kalshi_trio.history.verify.journal_walk import Ended, Piece, Walk
 from kalshi_trio.history.verify.sink_check import SinkCheck
@@ -63,7 +63,8 @@ class SessionCheck:
     def steps(self) -> Iterator[int]:
         """The number of the record that it has come to, after some thousand each time."""
         if not self._manifest and not self._session:
-            self._found.append(Finding("note", "journal", self._folder.name, "nothing was ever recorded in it"))
+            self._found.append(Finding("gap", "journal", self._folder.name, "nothing was ever recorded in it"))
+            self.report.verdict = "nothing recorded"
             return
         yield from self._files()
         entries = self._manifest.segments if self._manifest else []
@@ -153,11 +154,22 @@ class SessionCheck:
         self._markets(state)
         if state.gaps_opened:
             what = f"opened {state.gaps_opened:,}, healed {state.gaps_healed:,}"
-            self._found.append(Finding("hole", "journal", "gaps", what))
-        if report.verdict == "cut short":
-            self._found.append(Finding("hole", "journal", "end", "cut short by a crash", (state.frame, state.frame)))
-        if self.open and manifest is not None:
+            self._found.append(Finding("gap", "journal", "gaps", what))
+        if state.tally.refused:
+            what = f"{state.tally.refused:,} could not be read"
+            self._found.append(Finding("gap", "journal", "frames", what))
+        if self.open and self._held:
             self._found.append(Finding("note", "manifest", "manifest.json", "open: the session is not sealed yet"))
+        elif self.open:
+            # Nobody holds the data folder: whoever recorded it is dead.
+            report.verdict = "cut short"
+            what = "cut short, not mended yet: the next recording in this data folder does it"
+            self._found.append(Finding("gap", "journal", "end", what, (state.frame, state.frame)))
+        elif report.verdict == "cut short":
+            self._found.append(Finding("gap", "journal", "end", "cut short by a crash", (state.frame, state.frame)))
+        if not state.tally.received and not (self.open and self._held):
+            report.verdict = "cut short" if report.verdict == "cut short" else "nothing recorded"
+            self._found.append(Finding("gap", "journal", "frames", "nothing was recorded"))
 
     def _tables(self, rows: dict[str, Rows], last: int) -> None:
         sealed = self._manifest.tally.rows if self._manifest else {}
@@ -186,8 +198,10 @@ class SessionCheck:
                 percent=found.whole_percent or 0.0,
                 stale_seconds=found.gap_seconds,
             )
+        young = self.open and self._held  # what has not come yet may still come
         for ticker in missing(state):
-            self._found.append(Finding("note", "journal", ticker, "no book of it ever came"))
+            level: Level = "note" if young else "gap"
+            self._found.append(Finding(level, "journal", ticker, "no book of it ever came"))
 
 
 def _cut(piece: Piece, manifest: Manifest | None) -> Iterator[tuple[Piece, Segment | None]]:
