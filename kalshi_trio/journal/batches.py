@@ -53,8 +53,9 @@ def first_frame(path: Path) -> int:
         index = _fitting(path, file)
         if index is not None:
             return index.first
-        if tagged(path):
-            return first_of(file, _salt(path)) or NEVER
+        about = manifests.read(path.parent)
+        if _has_tags(about):
+            return first_of(file, _salt(about)) or NEVER
         return next((entry.first_frame for entry in plain_scan(file)), NEVER)
 
 
@@ -95,19 +96,21 @@ def batches(
 
 def tagged(path: Path) -> bool:
     """Whether the batches of a segment file carry tags: the manifest says so, or nobody does and it must be so."""
-    about = manifests.read(path.parent)
+    return _has_tags(manifests.read(path.parent))
+
+
+def _has_tags(about: manifests.Manifest | None) -> bool:
     return about is None or about.format >= FORMAT
 
 
-def _salt(path: Path) -> int | None:
-    about = manifests.read(path.parent)
+def _salt(about: manifests.Manifest | None) -> int | None:
     return salt_of(about.session) if about else None
 
 
 def scan_file(path: Path) -> Scan:
     """What is in a file whose batches carry tags, by these. FileNotFoundError if it is gone."""
     with open_regular(path) as file:
-        return scan(file, _salt(path))
+        return scan(file, _salt(manifests.read(path.parent)))
 
 
 def about_segment(path: Path) -> dict[str, str]:
@@ -117,7 +120,7 @@ def about_segment(path: Path) -> dict[str, str]:
         if index is not None and index.entries and not index.entries[0].offset:
             head: Entry | None = index.entries[0]  # of format 1: the first batch has the head in it
         elif tagged(path):
-            head = scan(file, _salt(path), head_only=True).head
+            head = scan(file, _salt(manifests.read(path.parent)), head_only=True).head
         else:
             return {}
         return _metadata(file, head) if head else {}
@@ -151,20 +154,20 @@ def _contents(path: Path, file: BufferedReader) -> _Contents:
     index = _fitting(path, file)
     if index is not None:
         return _Contents(index.entries, index.missing, named=True)
-    sealed = sealed_segment(path)
+    about = manifests.read(path.parent)
+    sealed = _sealed(about, path)
     index = _index(path)
     if sealed is not None and index is not None and index.sha256 == sealed.sha256:
         return _Contents(index.entries, index.missing, named=True)  # of this file, before it was cut
-    if tagged(path):
-        return _by_tags(path, file, sealed)
+    if _has_tags(about):
+        return _by_tags(scan(file, _salt(about)), file, sealed)
     if sealed is None or _sha256(file) == sealed.sha256:
         return _Contents(plain_scan(file), [], checked=False)
     why = "the segment differs from its seal, and its index is lost"
     return _Contents([], [Missing(*sealed.frames, why)])
 
 
-def _by_tags(path: Path, file: BufferedReader, sealed: manifests.Segment | None) -> _Contents:
-    found = scan(file, _salt(path))
+def _by_tags(found: Scan, file: BufferedReader, sealed: manifests.Segment | None) -> _Contents:
     said = _metadata(file, found.head).get("missing") if found.head else None
     missing = [Missing(*one) for one in json.loads(said)] if said else []
     known = [(one.first, one.last) for one in missing]
@@ -195,9 +198,8 @@ def _index(path: Path) -> Index | None:
         return None
 
 
-def sealed_segment(path: Path) -> manifests.Segment | None:
+def _sealed(about: manifests.Manifest | None, path: Path) -> manifests.Segment | None:
     """What the manifest says of a segment file, None while it is open."""
-    about = manifests.read(path.parent)
     found = (one for one in about.segments if one.file == path.name) if about else iter(())
     return next((one for one in found if one.state == "sealed"), None)
 
