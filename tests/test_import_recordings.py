@@ -70,7 +70,7 @@ def test_a_market_that_was_whole_until_its_close_is_covered_whole_and_then_close
         "KXBTC15M-26MAY130930-30": ["whole"],
     }
     assert {found.whole_percent for found in coverage.values()} == {100.0}
-    assert coverage["KXBTC15M-26MAY130900-00"].spans[0][1] == "2026-05-13T13:00:06.967302244Z"  # its closing snapshot
+    assert coverage["KXBTC15M-26MAY130900-00"].spans[0][1] == "2026-05-13T13:00:06.967302144Z"  # its closing snapshot
     assert session.manifest.missing == []
 
 
