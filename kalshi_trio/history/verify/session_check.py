@@ -50,6 +50,11 @@ class SessionCheck:
         """Whether nobody has sealed it yet, or its manifest cannot be read."""
         return self._manifest is None or self._manifest.verdict == "open"
 
+    def changed(self) -> Iterator[Finding]:
+        """That its manifest was changed, where nothing else has told that: for what no record contradicts."""
+        if self._manifest is not None and not self._intact and all(one.place != "manifest" for one in self._found):
+            yield seal.damage("manifest.json", "it was changed after it was written: checksum differs")
+
     @property
     def records(self) -> int:
         """How many there are to look at, as manifest or last index says; 0 where nobody has said so."""
@@ -141,8 +146,6 @@ class SessionCheck:
         if manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
             known = rows if self._all_sure else manifest.tally.rows
             self._found += seal.whole(manifest, walk, self._session, known)
-        if manifest is not None and not self._intact and all(one.place != "manifest" for one in self._found):
-            self._found.append(seal.damage("manifest.json", "it was changed after it was written: checksum differs"))
         self._tables(rows, state.frame)
         report.records = state.frame
         report.segments = len(segments_of(self._folder))
