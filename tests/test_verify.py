@@ -116,7 +116,7 @@ def test_books_that_cannot_be_are_counted_by_kind(tmp_path: Path) -> None:
     assert (books[B].negative, books[B].crossed) == (0, 1)
 
 
-def test_a_market_of_which_no_book_ever_came_is_noted(tmp_path: Path) -> None:
+def test_a_market_of_which_no_book_ever_came_is_a_gap(tmp_path: Path) -> None:
     session = recordings.Session()
     session.start(A, "KXNOPE")
     session.own("session", event="ended", verdict="complete")
@@ -124,7 +124,7 @@ def test_a_market_of_which_no_book_ever_came_is_noted(tmp_path: Path) -> None:
     report = only(checked(tmp_path))
 
     found = {(one.level, one.where) for one in report.findings if "ever came" in one.what}
-    assert found == {("note", A), ("note", "KXNOPE")}
+    assert found == {("gap", A), ("gap", "KXNOPE")}
 
 
 @recordings.needed
