@@ -33,6 +33,7 @@ UNKNOWN = 2**63 - 1
 """Behind every time."""
 _NAME = re.compile(r"\d{6,}(_\d{12,})?\.checkpoint", re.ASCII)
 _MARK = b"checkpt3"
+_OLD_MARKS = (b"checkpt1", b"checkpt2")
 _HEAD = len(_MARK) + 32
 """The mark and the SHA-256 of what follows: three numbers, eight bytes each, and the state, compressed."""
 
@@ -133,9 +134,9 @@ def at(folder: Path, segment: int) -> Checkpoint | None:
     return _load(path) if path.exists() else None
 
 
-def whole(path: Path) -> bool:
-    """Whether this one is what was written, under its own name."""
-    found = _load(path) if _NAME.fullmatch(path.name) else None
+def whole(path: Path, *, older: bool = False) -> bool:
+    """Whether this one is what was written, under its own name; `older`: by a version whose states nobody can use now."""
+    found = _load(path, _OLD_MARKS if older else (_MARK,)) if _NAME.fullmatch(path.name) else None
     return found is not None and found.name == path.name
 
 
@@ -171,12 +172,12 @@ def _numbers(path: Path) -> tuple[int, ...]:
     return tuple(int.from_bytes(said[at : at + 8], "little") for at in (0, 8, 16))
 
 
-def _load(path: Path) -> Checkpoint | None:
+def _load(path: Path, marks: tuple[bytes, ...] = (_MARK,)) -> Checkpoint | None:
     try:
         data = read_regular(path)
     except OSError:
         return None
-    if data[: len(_MARK)] != _MARK or hashlib.sha256(data[_HEAD:]).digest() != data[len(_MARK) : _HEAD]:
+    if data[: len(_MARK)] not in marks or hashlib.sha256(data[_HEAD:]).digest() != data[len(_MARK) : _HEAD]:
         return None
     first, latest, size = (int.from_bytes(data[at : at + 8], "little") for at in range(_HEAD, _HEAD + 24, 8))
     blob = pa.decompress(data[_HEAD + 24 :], decompressed_size=size, codec="zstd", asbytes=True)

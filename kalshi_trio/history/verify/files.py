@@ -15,6 +15,7 @@ from kalshi_trio.journal.files import open_regular
 from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.manifest import Manifest, Segment
 from kalshi_trio.journal.names import DAMAGED, segment_files, segment_of, strangers
+from kalshi_trio.journal.tags import FORMAT
 
 
 def number_of(entry: Segment) -> int:
@@ -35,8 +36,9 @@ def sealed_segments(folder: Path, manifest: Manifest, retired: list[int]) -> Ite
 
 def others(folder: Path, manifest: Manifest | None) -> Iterator[Finding]:
     """Checkpoints and a README.md that are damaged, segments that are open, or known to no manifest, or are none."""
+    older = manifest is not None and manifest.format < FORMAT
     for path in sorted(folder.glob("*.checkpoint")):
-        if not checkpoints.whole(path):
+        if not (checkpoints.whole(path) or (older and checkpoints.whole(path, older=True))):
             what = "not what was written; a missing checkpoint costs time, not rows"
             yield Finding("damage", "journal", path.name, what)
     if manifest is not None and manifest.verdict != "open":

@@ -132,6 +132,8 @@ class SessionReport(Struct):
     tally: dict[str, int] = field(default_factory=dict)
     segments: int = 0
     retired: list[int] = field(default_factory=list)
+    older: bool = False
+    """Sealed by rules that made other rows: these were not made again."""
     tables: dict[str, Table] = field(default_factory=dict)
     sequences: list[Run] = field(default_factory=list)
     gaps: list[Hole] = field(default_factory=list)

@@ -91,7 +91,8 @@ def verdict(one: SessionReport, missed: Sequence[str] = ()) -> str:
     state = " so far, still open" if one.verdict == "open" else ""
     words = {0: f"clean{state}", 3: _WITH_GAPS.get(one.verdict, "sound, with known gaps") + state, 4: "DAMAGED"}
     retired = ["retired segments"] if one.retired else []
-    left_out = [*retired, *missed]
+    older = ["rows by today's rules"] if one.older else []
+    left_out = [*retired, *older, *missed]
     unseen = f" (not checked: {', '.join(left_out)})" if left_out else ""
     return f"{one.name}: {words[one.exit_code]}{unseen}"
 

@@ -18,6 +18,7 @@ from kalshi_trio.journal.digest import session_digest
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment
 from kalshi_trio.journal.reading import segments_of
 from kalshi_trio.journal.sinks_report import Said, read_report
+from kalshi_trio.journal.tags import FORMAT
 from kalshi_trio.protocol.coverage import missing
 from kalshi_trio.protocol.state import State
 from kalshi_trio.sealing import concerned, coverage, time_text
@@ -42,6 +43,8 @@ class SessionCheck:
         self.report.retired = sorted(self._said.retired)
         sinks = self._said.sinks
         self._sinks = [SinkCheck(source, session, sinks.get(source.name.lower())) for source in sources]
+        self._older = self._manifest is not None and self._manifest.format < FORMAT
+        """Sealed by rules that made other rows of the same frames: it can be held against its own seal only."""
         self._made: dict[str, list[Rows]] = {}
         self._all_sure = True
 
@@ -81,9 +84,9 @@ class SessionCheck:
         walk = Walk(self._folder, self.report.session, after, self.records or NEVER)
         for found in walk.pieces():
             if isinstance(found, Ended):
-                self._segment(found)
+                self._segment(found._replace(sure=found.sure and not self._older))
             else:
-                self._to_sinks(found)
+                self._to_sinks(found._replace(tables=None) if self._older else found)
                 yield found.hi
         self._finish(walk)
 
@@ -143,7 +146,11 @@ class SessionCheck:
             table: Rows(sum(one.made for one in parts), session_digest(one.digest for one in parts))
             for table, parts in sorted(self._made.items())
         }
-        if manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
+        report.older = self._older and not self.open
+        if report.older:
+            what = "sealed by an older version, whose rules made other rows: held against its own seal, rows not made again"
+            self._found.append(Finding("note", "manifest", "manifest.json", what))
+        elif manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
             known = rows if self._all_sure else manifest.tally.rows
             self._found += seal.whole(manifest, walk, self._session, known)
         self._tables(rows, state.frame)
