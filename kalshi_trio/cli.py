@@ -14,7 +14,7 @@ from kalshi_trio import __version__
 from kalshi_trio.cli_history import COMMANDS
 from kalshi_trio.cli_options import chosen, settings_options
 from kalshi_trio.errors import ConfigError, Stopped, UserError
-from kalshi_trio.observe.health import examine
+from kalshi_trio.observe.health import examine, manner
 
 FLAG_ONLY_IN_DEMO = (
     "clickhouse_url",
@@ -123,7 +123,7 @@ def health(context: click.Context, /, *, as_json: bool, **flags: object) -> None
     if as_json:
         click.echo(json.dumps({"well": not wrong, "wrong": wrong, "status": status}, indent=1))
     elif status is not None and not wrong:
-        click.echo(f"well: session {status['session']}, {status['feed']['received']} frames received")
+        click.echo(f"well: {manner(status)}")
     else:
         click.echo("\n".join(f"not well: {text}" for text in wrong))
     context.exit(1 if wrong else 0)

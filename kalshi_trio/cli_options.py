@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from kalshi_trio.settings import Settings, load
+from kalshi_trio.settings import Settings, load, nearly_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 SECRETS = {"clickhouse_password"}
@@ -61,4 +61,7 @@ def chosen(
     """Flags count before and behind the command's name."""
     before = context.parent.obj if context.parent is not None and context.parent.obj else {}
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
-    return load({**before, **given}, ignore=ignore)
+    settings = load({**before, **given}, ignore=ignore)
+    for line in nearly_settings():
+        click.echo(f"WARNING  | {line}", err=True)
+    return settings

@@ -61,4 +61,7 @@ def _ask(done: Recording) -> None:
 
 
 def _code(recording: Recording) -> int:
-    return 130 if recording.interrupted else 0
+    """130 after a second Ctrl-C; 3 where a limit ended it before there was anything to record, and not a signal."""
+    if recording.interrupted:
+        return 130
+    return 3 if recording.limited and recording.verdict == "nothing recorded" else 0

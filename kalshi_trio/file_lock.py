@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +15,41 @@ from kalshi_trio.errors import InUse, LocksUnsupported
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What file systems without locks answer (NFS without a lock daemon, some FUSE and cluster file systems)."""
+
+TRIES, TRY_SECONDS = 3, 0.005
+"""How often, and how far apart, a lock is tried: `is_held` has it for some microseconds."""
+
+
+def _take(descriptor: int) -> None:
+    """Locks it; BlockingIOError where another process keeps it for longer than one that only asks does."""
+    for _ in range(TRIES - 1):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(TRY_SECONDS)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(path: Path) -> bool | None:
+    """Whether some process holds the lock of the file at `path`; None where that cannot be known.
+
+    It is asked by trying to share the lock, for an instant: who takes a lock in earnest tries more than once.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class FileLock:
@@ -27,7 +64,7 @@ class FileLock:
         self._path = path
         self._fd: int | None = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._fd)
         except BlockingIOError as error:
             self.release()
             raise InUse(f"{path} is held by another process: see {setting}.") from error

@@ -179,7 +179,7 @@ class Pipeline:
             due = trio.current_time() + 1
             await trio.sleep_until(due)
             standstill.look(trio.current_time() - due, trio.current_time())
-            look(self.builder, self.stats.builder, SHOWN_MARKETS)
+            look(self.builder, self.stats.builder, SHOWN_MARKETS, time.monotonic_ns())
             self.stats.lateness_ms = self.lateness.summary()
             if opened := open_session_log():
                 self.stats.errors, self.stats.warnings = opened.counts

@@ -68,6 +68,8 @@ class Recording:
     stats: Stats = field(default_factory=Stats)
     verdict: Verdict = "open"
     interrupted: bool = False
+    limited: bool = False
+    """Ended by its own limit (SECONDS, FRAMES)."""
 
 
 async def record(
@@ -200,6 +202,10 @@ class _Run:
             **{sink.store.name: _place(settings, sink.store.name) for sink in self._sinks},
             "logs": short(settings.log_dir),
         }
+        if self._verdict == "nothing recorded":
+            feed = self._recording.stats.feed
+            why = feed.last_error or ("the exchange sent no frame" if feed.last_pong_mono_ns else "it never answered")
+            log.warning("Nothing was recorded from %s: %s", feed.url, why)
         ending = Ending(self._sealer.manifest, report, seconds, session.diary, places)
         say_summary(ending, self._console or Terminal())
 
@@ -269,6 +275,7 @@ class _Run:
         self._stop_by_limit(session, f"{seconds:g} seconds")
 
     def _stop_by_limit(self, session: Session, reason: str) -> None:
+        self._recording.limited = True
         session.patience = self._patience
         session.stop(reason)
 
@@ -293,7 +300,7 @@ class _Run:
     async def _close_stores(self, older: list[Older]) -> None:
         """Asks what they hold of each session, then closes them: the engine's threads are joined, never abandoned."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
-            for session in [*(one.session for one in older if one.last), self._name.session]:
+            for session in [self._name.session, *(one.session for one in older if one.last)]:
                 await ask_rows(self._sinks, session)
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             for sink in self._sinks:

@@ -18,10 +18,11 @@ import msgspec
 import pyarrow as pa
 
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import open_regular
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.segment import KINDS
 from kalshi_trio.journal.segment import SCHEMA as JOURNAL
-from kalshi_trio.own_hash import PLACEHOLDER, fits, with_own_hash
+from kalshi_trio.own_hash import PLACEHOLDER, whole, with_own_hash
 from kalshi_trio.protocol.schema import TABLES
 
 _SECRETS = ("password", "key")
@@ -151,12 +152,12 @@ def write_readme(folder: Path, manifest: Manifest, stored: Mapping[str, object])
 
 def intact(path: Path) -> bool:
     """Whether this README.md is what was written, as far as it tells: early ones do not. OSError if it cannot be read."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         text = file.read()
         found = _OWN_HASH.search(text)
         if found is None:  # one changed byte cannot take both of these away
             return PLACEHOLDER.encode() not in text and b"this file has the SHA-256" not in text
-        return fits(file, found[1].decode(), len(found[0]))
+        return whole(file, len(found[0]))
 
 
 def readme(folder: Path, manifest: Manifest, stored: Mapping[str, object]) -> str:

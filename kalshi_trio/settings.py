@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ from kalshi_trio.protocol.names import shown_id
 
 TOML = "kalshi_trio.toml"
 MASK = "********"
+NEARLY = 0.85
+"""How alike a name is to a setting's that it stands for (difflib's ratio): KALSHI_PRIVATE_KEY is, LOG_LEVEL is not."""
 HOSTS = {
     "prod": ("wss://external-api-ws.kalshi.com/trade-api/ws/v2", "https://external-api.kalshi.com/trade-api/v2"),
     "demo": (
@@ -65,7 +67,8 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field("", description="ClickHouse server; empty: embedded, in DATA_DIR/clickhouse")
     clickhouse_user: str = Field("", description="its user")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
-    clickhouse_database: str = Field("kalshi", description="its database", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    clickhouse_database: str = Field("kalshi", description="its database")
+    clickhouse_cluster: str = Field("", description="its cluster, where CLICKHOUSE_URL stands for several replicas")
     parquet: bool = Field(default=True, description="store rows as Parquet")
     parquet_dir: Path | None = Field(None, description="where Parquet goes; DATA_DIR/parquet unless given")
     batch_rows: int = Field(50_000, ge=1, le=100_000, description="rows of a table that are written at once")
@@ -74,7 +77,7 @@ class Settings(BaseSettings):
     audit: int = Field(0, ge=0, le=6000, description="markets a minute whose books are compared with REST; 0: none")
     seconds: float | None = Field(None, gt=0, description="end the recording after so many seconds")
     frames: int | None = Field(None, ge=1, description="end it after so many data frames")
-    journal_fsync_ms: int = Field(250, ge=1, le=10_000, description="how often the journal is brought to disk")
+    journal_fsync_ms: int = Field(50, ge=1, le=10_000, description="least time between two fsyncs of the journal")
     journal_segment_records: int = Field(1_000_000, ge=1_000, description="records after which a segment closes")
     journal_segment_minutes: float = Field(15.0, gt=0, description="minutes after which a segment closes")
 
@@ -94,6 +97,20 @@ class Settings(BaseSettings):
             if not (ticker.isascii() and ticker.isprintable() and len(ticker) <= 200 and " " not in ticker):
                 raise ValueError(f"{ticker[:60]!r} is no market ticker")
         return markets
+
+    @field_validator("data_dir", "log_dir", "parquet_dir", "kalshi_private_key_path")
+    @classmethod
+    def _expanded(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111  pathlib's raises for unknown users
+
+    @field_validator("clickhouse_database", "clickhouse_cluster")
+    @classmethod
+    def _plain(cls, name: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and (name or info.field_name == "clickhouse_database"):
+            raise ValueError("use letters, digits and _, and no digit first")
+        return name
 
     @field_validator("kalshi_ws_url", "kalshi_rest_url")
     @classmethod
@@ -189,6 +206,15 @@ def load(flags: Mapping[str, object], *, ignore: tuple[str, ...] = ()) -> tuple[
     except ValidationError as error:
         raise ConfigError(_said(error, origin)) from None
     return settings, {name: origin.get(name, "default") for name in Settings.model_fields}
+
+
+def nearly_settings() -> Iterator[str]:
+    """A line for each name in `.env` (which `load` could read) that is nearly a setting: others' may stand there, too."""
+    names = {*Settings.model_fields, "market_tickers"}
+    for name in DotEnvSettingsSource(Settings).env_vars:
+        close = get_close_matches(name, names, 1, NEARLY)
+        if close and name not in names:
+            yield f".env has {name.upper()}, which is no setting: did you mean {close[0].upper()}?"
 
 
 class _OurFile(TomlConfigSettingsSource):

@@ -73,7 +73,10 @@ def make_sinks(settings: Settings, live: Callable[[str], bool] | None = None) ->
             password = settings.clickhouse_password.get_secret_value()
             place = Server(settings.clickhouse_url, settings.clickhouse_user, password)
         store = ClickHouseStore(
-            place, settings.clickhouse_database, live or cache(partial(_recorded, settings.data_dir))
+            place,
+            settings.clickhouse_database,
+            live or cache(partial(_recorded, settings.data_dir)),
+            cluster=settings.clickhouse_cluster,
         )
         sinks.append(_sink(store, Limits(settings.batch_rows, settings.batch_flush_secs)))
     return sinks

@@ -60,6 +60,8 @@ class Engine:
     late: list[tuple[str, str]] = field(default_factory=list)
     """Of each insert that came late its query_id and what became of it: `let in`, `fenced`, `killed`."""
     server: str = ""
+    cluster: str = ""
+    """The cluster of which it says it is a replica; nothing is replicated."""
 
     def query(self, sql: str, params: dict[str, str]) -> bytes:
         """Runs any statement; raises RuntimeError with ClickHouse's text."""
@@ -77,6 +79,11 @@ class Engine:
     def _ours(self, sql: str) -> str:
         """The embedded engine has a UUID of zeros."""
         sql = sql.replace("toString(serverUUID())", f"'{self.server}'")
+        if self.cluster:
+            engine = "if(engine LIKE '%MergeTree', concat('Replicated', engine), engine) AS engine"
+            sql = sql.replace("system.clusters", f"(SELECT '{self.cluster}' AS cluster)")
+            sql = sql.replace("system.tables", f"(SELECT * REPLACE ({engine}) FROM system.tables)")  # noqa: S608  its own
+            sql = sql.replace(f" ON CLUSTER `{self.cluster}`", "").replace("ENGINE = Replicated", "ENGINE = ")
         return sql.replace("hostName()", f"'server-{self.server[:4]}'")
 
     def run(self, query_id: str, sql: str, settings: str, data: bytes, running: float) -> None:
@@ -171,7 +178,7 @@ class Handler(BaseHTTPRequestHandler):
             part = answer[: int(len(answer) * fault.get("part", 0.5))]
             self._answer(200, part + BROKEN.format(fault.get("code", 241)).encode())
             return
-        packed = params.get("enable_http_compression") == "1"
+        packed = params.get("enable_http_compression", "1") == "1"
         self._answer(200, answer, packed=self.headers.get("Accept-Encoding", "") if packed else "")
 
     def _unpacked(self, data: bytes) -> bytes:
@@ -260,8 +267,8 @@ _UNPACK: dict[str, Callable[[bytes], bytes]] = {
 class Front:
     """The server's process, seen from the tests; `tls`: files with its certificate's chain and its key."""
 
-    def __init__(self, folder: Path, tls: tuple[Path, Path] | None = None) -> None:
-        command = [sys.executable, __file__, str(folder), *map(str, tls or ())]
+    def __init__(self, folder: Path, tls: tuple[Path, Path] | None = None, cluster: str = "") -> None:
+        command = [sys.executable, __file__, str(folder), cluster, *map(str, tls or ())]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE)  # noqa: S603  ourselves
         assert self._process.stdout is not None
         self.port, control = map(int, self._process.stdout.readline().split())
@@ -308,6 +315,10 @@ class Balancer:
             self._ports.rotate(-1)
             threading.Thread(target=_pump, args=(near, far), daemon=True).start()
 
+    def turn_to(self, *ports: int) -> None:
+        """Connections from now on go to these."""
+        self._ports = deque(ports)
+
     def close(self) -> None:
         """Ends it; connections end with their clients."""
         self._socket.shutdown(socket.SHUT_RDWR)
@@ -325,12 +336,12 @@ def _pump(near: socket.socket, far: socket.socket) -> None:
                 other[one].sendall(data)
 
 
-def main(folder: str, *tls: str) -> None:
+def main(folder: str, cluster: str, *tls: str) -> None:
     """Serves until standard input ends; prints its port, and the one for control (the same, without TLS)."""
     import chdb  # noqa: PLC0415  only the server's process loads the engine
 
     connect: Callable[[str], Any] = chdb.connect
-    Handler.engine = Engine(connect(folder), server=str(uuid.uuid5(uuid.NAMESPACE_URL, folder)))
+    Handler.engine = Engine(connect(folder), server=str(uuid.uuid5(uuid.NAMESPACE_URL, folder)), cluster=cluster)
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), Handler)]
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

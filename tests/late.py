@@ -20,7 +20,7 @@ TABLES = ("deltas", "deltas", "deltas", "trades", "latest_levels")
 """Whose insert comes late: mostly the largest table's."""
 FRAMES, BATCHES = 100, 3
 TRIES = 200
-AT_ONCE = 20
+AT_ONCE = 10
 """Writers; more would be so slow that what comes late comes before them."""
 MADE = [batch(1 + i * FRAMES, (i + 1) * FRAMES) for i in range(BATCHES)]
 

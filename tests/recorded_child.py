@@ -31,7 +31,7 @@ async def main(lines: Path, data: Path, faults: dict[int, Name]) -> None:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve_tcp, exchange, "127.0.0.1", 0))
         settings = Settings(
-            markets=("KXPLAYED",),
+            markets=("A",),
             data_dir=data,
             log_dir=data / "logs",
             kalshi_ws_url=url,

@@ -21,6 +21,7 @@ MAY: dict[str, set[str]] = {
     "file_lock": {"errors"},
     "own_hash": set(),
     "fileio": set(),
+    "heap": set(),
     "protocol": {"errors"},
     "thread": set(),
     **{name: {"errors", "file_lock", *LOGGING} for name in LOGGING},
@@ -89,6 +90,32 @@ def test_a_file_says_what_it_is_and_is_one_idea_long(path: Path) -> None:
 
     assert ast.get_docstring(ast.parse(text))
     assert len(text.splitlines()) <= 500
+
+
+WALL_CLOCK = {
+    *("cli.py", "history/workshop.py", "journal/recovery.py", "recording.py", "rest.py", "transport/seam.py"),
+    *("observe/health.py", "pipeline.py", "tasks/writer.py"),
+    *("logging_config.py", "log_lines.py"),
+}
+"""Where the wall clock is read: for stamps, signatures, names of sessions, ages that people look at."""
+
+
+def reads_the_wall_clock(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name | ast.Attribute):
+        return False
+    of = node.value.attr if isinstance(node.value, ast.Attribute) else node.value.id
+    return (of, node.attr) in {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow")}
+
+
+def test_the_wall_clock_is_read_for_stamps_alone() -> None:
+    """It may be set at any moment: whatever waits, ends or repeats goes by the monotonic one. Judge each new place."""
+    found = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if part(path) != "exchange" and any(map(reads_the_wall_clock, ast.walk(ast.parse(path.read_text()))))
+    }
+
+    assert found <= WALL_CLOCK
 
 
 WRITES_FILES = {"fileio.py", *(f"journal/{name}.py" for name in ("batches", "disk", "files", "index", "recovery"))}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fed import A, B, Fed, delta, frame, snapshot
+
+from kalshi_trio.protocol.signals import BooksLost
 
 TOP = ("market", "book_frame", "bid", "bid_size", "ask", "ask_size", "valid")
 IMPOSSIBLE = f"Sequence gap or negative level for {A} at price "
@@ -269,3 +273,54 @@ def test_a_book_that_cannot_be_was_last_known_to_be_right_at_its_snapshot(fed: F
         (since, again, "gap", "impossible_book"),
         (again, fed.session.ts_recv - 1_000_000, "whole", ""),
     ]
+
+
+CROSSED: dict[str, Any] = {"yes": [["0.4500", "100.00"]], "no": [["0.4700", "10.00"], ["0.9900", "5.00"]]}
+
+
+def judged(fed: Fed, seq: int) -> None:
+    """Two instants, after which every book of the sid has been looked at."""
+    fed.frames(delta(seq, "0.0100", "1.00", market="KXOTHER", at=f".{seq}"))
+    fed.frames(delta(seq + 1, "0.0100", "1.00", market="KXOTHER", at=f".{seq}1"))
+    fed.frames(delta(seq + 2, "0.0100", "1.00", market="KXOTHER", at=f".{seq}2"))
+
+
+def test_a_snapshot_like_one_that_stayed_crossed_is_not_believed_again() -> None:
+    fed = Fed(A)
+    fed.frames(snapshot(1, A, **CROSSED))
+    judged(fed, 2)
+    assert BooksLost(1, 1, (A,), "impossible_book", turned=True) in fed.signals
+    fed.signals.clear()
+    fed.frames(snapshot(5, A, **CROSSED), delta(6, "0.4500", "1.00", at=".7"))
+
+    assert fed.rows("gaps", "event", "cause", "markets") == [("opened", "impossible_book", [A])]
+    assert fed.rows("deltas", "market", "valid")[-1] == (A, False)
+    assert fed.signals == [BooksLost(1, 1, (A,), "impossible_book", turned=True)]
+    assert len(fed.warnings) == 1
+
+    fed.frames(snapshot(7, A, yes=[["0.4500", "100.00"]], no=[["0.5300", "10.00"]]))
+    assert fed.rows("gaps", "event") == ["opened", "healed"]
+
+
+def test_where_most_books_look_turned_none_of_the_connection_is_believed() -> None:
+    fed = Fed(A, B, "C")
+    fed.frames(snapshot(1, A, **CROSSED), snapshot(2, B, **CROSSED), snapshot(3, "C", no=[["0.0300", "1.00"]]))
+    judged(fed, 4)
+    fed.frames(snapshot(7, "C", no=[["0.0300", "1.00"]]), delta(8, "0.0100", "1.00", market="C", at=".9"))
+
+    assert fed.rows("deltas", "market", "valid")[-1] == ("C", False)
+    assert {market for gap in fed.builder.state.gaps for market in gap.markets} == {A, B, "C"}
+    assert len(fed.rows("gaps", "event")) == 3
+
+    fed.own("connection", 1, event="closed")
+    fed.own("connection", 2, event="open")
+    fed.frames(snapshot(1, "C", no=[["0.0300", "1.00"]]), delta(2, "0.0100", "1.00", market="C", at=".9"), connection=2)
+    assert fed.rows("deltas", "market", "valid")[-1] == ("C", True)
+
+
+def test_a_book_crossed_by_its_deltas_is_doubted_no_more_than_before(fed: Fed) -> None:
+    fed.frames(delta(3, "0.7000", "1.00", at=".2"), delta(4, "0.0100", "1.00", at=".3"))
+    fed.frames(snapshot(5, A, yes=[["0.7000", "1.00"]], no=[["0.4000", "1.00"]]), delta(6, "0.7000", "-1.00", at=".4"))
+
+    assert fed.rows("deltas", "valid")[-1] is True
+    assert fed.rows("gaps", "event") == ["opened", "healed"]

@@ -130,7 +130,16 @@ def test_the_time_of_sending_changes_nothing(case: Callable[[str], Case]) -> Non
     assert one.rows("deltas", "size", "valid") == [("10.00", True)]
     assert one.fields == {}
     assert gap_free(one)
-    assert not [found for found in one.verified().findings if found.level in ("damage", "hole", "gap")]
+    assert not [found for found in one.verified().findings if found.level in ("damage", "gap")]
+
+
+@needed
+def test_the_exchanges_own_delay_is_in_the_journal(case: Callable[[str], Case]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "frames.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102  our own page
+
+    assert list(names["delays_ms"](case("sending_ts_ms").session.folder)) == [3, 3]
 
 
 @needed

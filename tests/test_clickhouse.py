@@ -128,6 +128,46 @@ def test_the_hint_is_a_table_beside_the_rows(store: ClickHouseStore) -> None:
     assert store.hint(SESSION) == 1300
 
 
+def test_a_hint_that_was_changed_or_is_an_older_versions_is_not_believed(store: ClickHouseStore) -> None:
+    store.progress(SESSION, 1300, {"deltas": 1290})
+    assert store.hint(SESSION, {"deltas": 1290}, 1300) == 1300
+    assert store.hint(SESSION, {"deltas": 1289}, 1300) == 0
+    assert store.hint(SESSION, {"deltas": 1290}, 1299) == 0
+
+    store._client.command(
+        f"ALTER TABLE {store._full('progress')} UPDATE held = '{{}}' WHERE 1 SETTINGS mutations_sync = 2"
+    )
+    assert store.hint(SESSION) == 0
+    store._client.command(f"INSERT INTO {store._full('progress')} (session, through) VALUES ('{SESSION}', 1400)")  # noqa: S608  our own names
+    assert store.hint(SESSION) == 0
+
+
+def test_a_table_of_hints_of_an_older_version_gets_its_columns(place: Place) -> None:
+    store = ClickHouseStore(place, next(_databases))
+    store._link.open()
+    store._client.command(f"CREATE DATABASE {store._database}")
+    older = "(session LowCardinality(String), through UInt64) ENGINE = ReplacingMergeTree(through) ORDER BY session"
+    store._client.command(f"CREATE TABLE {store._full('progress')} {older}")
+    store._client.command(f"INSERT INTO {store._full('progress')} VALUES ('{SESSION}', 1200)")  # noqa: S608  our own names
+
+    store.open()
+    store.open()
+    store.positions(SESSION)
+
+    assert store.hint(SESSION) == 0
+    store.progress(SESSION, 1300)
+    assert store.hint(SESSION) == 1300
+    store.close()
+
+
+def test_rows_are_counted_in_the_tables(store: ClickHouseStore) -> None:
+    store.write(batch(1, 100), {})
+    store._client.command(f"DELETE FROM {store._full('deltas')} WHERE frame <= 40")  # noqa: S608  our own names
+
+    made = {table: rows.num_rows for table, rows in batch(1, 100).tables.items()}
+    assert store.count(SESSION) == dict.fromkeys(TABLES, 0) | made | {"deltas": 60}
+
+
 def test_yes_price_and_book_side_are_aliases(store: ClickHouseStore) -> None:
     store.write(batch(1, 300), {})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ from sink_child import all_batches
 from sink_kills import ROUNDS, kill_at_random
 from sink_rows import SESSION
 
-from kalshi_trio.errors import FolderNotWritable, InUse, SinkRefused
+from kalshi_trio.errors import FolderNotWritable, InUse, SinkRefused, SinkUnavailable
 from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded, Server
 
 _HOLD = """
@@ -78,6 +80,54 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FolderNotWritable, match="DATA_DIR"):
         Embedded(tmp_path / "file/clickhouse").connect()
+
+
+@pytest.mark.parametrize("short", [errno.EMFILE, errno.ENOMEM, errno.ENOSPC])
+def test_a_folder_for_which_something_is_short_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: int
+) -> None:
+    def open_(*_: object, **__: object) -> None:
+        raise OSError(short, os.strerror(short))
+
+    monkeypatch.setattr(Path, "open", open_)
+    with pytest.raises(SinkUnavailable, match=os.strerror(short)):
+        Embedded(tmp_path / "clickhouse").connect()
+
+
+_SHORT = """
+import os, resource, sys
+from pathlib import Path
+from kalshi_trio.errors import SinkError
+from kalshi_trio.sinks.clickhouse import ClickHouseStore, Embedded
+from sink_rows import SESSION, batch
+store = ClickHouseStore(Embedded(Path(sys.argv[1])))
+store.open()
+held = store.positions(SESSION)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+for left in range(14):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1 + left, hard))
+    try:
+        store.write(batch(1, 90), held)
+    except SinkError as error:
+        print(type(error).__name__)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    held = store.positions(SESSION)
+store.write(batch(1, 90), held)
+print(store.count(SESSION)["deltas"])
+store.close()
+"""
+
+
+def test_descriptors_that_run_out_in_the_engine_are_passing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SHORT, str(tmp_path / "clickhouse")]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    }
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603  our own child
+    lines = done.stdout.split()
+
+    assert lines[-1] == "90"
+    assert set(lines[:-1]) == {"SinkUnavailable"}
 
 
 def test_a_forked_child_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,11 @@ from typing import Any, get_args
 
 import pytest
 import trio
-from feed_help import WALL_NS, Scene, says
+from feed_help import WALL_NS, Scene, says, wall_ns
 from trio.testing import MockClock
 from wire_help import Peer, accept, close, frame, ping, refuse
 
-from kalshi_trio.transport.seam import Transport
+from kalshi_trio.transport.seam import Clock, Transport
 
 both = pytest.mark.parametrize("transport", get_args(Transport))
 
@@ -142,6 +142,39 @@ async def test_a_message_that_comes_byte_by_byte_is_life(
     assert scene.journal.of("frame") == [b"slow"]
     assert len(scene.server.dialled) == 1
     nursery.cancel_scope.cancel(reason="the test is done")
+
+
+@both
+@pytest.mark.parametrize("jump", [3600, -3600, 365 * 86400, -365 * 86400])
+async def test_a_wall_clock_that_jumps_changes_nothing_but_stamps(
+    jump: int, transport: Transport, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """Waits, silence and pauses between connections go by the monotonic clock."""
+
+    async def talks(peer: Peer) -> None:
+        for number in range(200):
+            await peer.send(f"{peer.number} {number}")
+            await trio.sleep(0.5)
+        if peer.number == 1:
+            await peer.cut()
+
+    scene = Scene(nursery, (talks,), transport=transport)
+    ahead = 0
+    scene.feed.clock = Clock(lambda: wall_ns() + ahead * 10**9, scene.feed.clock.mono_ns)
+    scene.start()
+    await trio.sleep(50)
+    ahead = jump
+    await trio.sleep(148.75)
+    await scene.finish()
+
+    assert len(scene.journal.of("frame")) == 200 + 2 * 98
+    closed, last = scene.journal.events("closed")
+    assert closed["at"] == 100
+    assert heard(closed) == pytest.approx(99.5 + jump)
+    assert scene.server.dialled == [0, 101]
+    assert last["final"]
+    stamps = [records.mono_ns for records in scene.journal.records]
+    assert stamps == sorted(stamps)
 
 
 @both

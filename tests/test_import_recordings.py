@@ -52,9 +52,26 @@ def test_an_imported_recording_is_what_an_independent_book_found(name: str, tmp_
     check(session, known)
     assert digests(rows, manifest) == {table: made.digest for table, made in manifest.tally.rows.items()}
     assert {t: r.num_rows for t, r in rows.items() if r.num_rows} == {t: m.made for t, m in manifest.tally.rows.items()}
-    assert manifest.gaps["opened"] == known.get("connections", 1) - 1 + joined_late(known)
+    gaps = [row for row in rows["gaps"].to_pylist() if row["event"] == "opened" and row["cause"] != "no_book"]
+    assert len(gaps) <= known.get("connections", 1) - 1 + joined_late(known)
+    assert bool(gaps) == bool(known.get("connections", 1) - 1 + joined_late(known))
     assert manifest.clock == ("receive" if known["shape"] == "envelope" else "exchange")
     assert manifest.settings["files"][0]["sha256"] == known["sha256"]
+
+
+def test_a_market_that_was_whole_until_its_close_is_covered_whole_and_then_closed(tmp_path: Path) -> None:
+    """Three markets behind one another, a connection each; the last one's close is not in the recording any more."""
+    session = imported(tmp_path, recordings.FOLDER / "btc15m_2026-05-13T1259.ndjson.gz")
+    coverage = session.manifest.coverage
+
+    assert {market: [span[2] for span in found.spans] for market, found in coverage.items()} == {
+        "KXBTC15M-26MAY130900-00": ["whole", "closed"],
+        "KXBTC15M-26MAY130915-15": ["whole", "closed"],
+        "KXBTC15M-26MAY130930-30": ["whole"],
+    }
+    assert {found.whole_percent for found in coverage.values()} == {100.0}
+    assert coverage["KXBTC15M-26MAY130900-00"].spans[0][1] == "2026-05-13T13:00:06.967302144Z"  # its closing snapshot
+    assert session.manifest.missing == []
 
 
 def joined_late(known: dict[str, Any]) -> int:
@@ -73,6 +90,7 @@ def test_a_recording_that_begins_in_mid_stream_was_joined_late(tmp_path: Path) -
     check(session, recordings.judged(recordings.lines(name, 30_000)))
     assert session.manifest.verdict == "known gaps"
     assert session.rows()["gaps"]["cause"].to_pylist()[0] == "joined_late"
+    assert "no_book" in {span[-1] for found in session.manifest.coverage.values() for span in found.spans}
 
 
 def test_two_recordings_behind_one_another_are_two_connections(tmp_path: Path) -> None:

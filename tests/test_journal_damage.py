@@ -89,15 +89,39 @@ def test_a_segment_cut_short_loses_what_was_cut_and_says_so(sealed: Path) -> Non
     assert [one.first for one in found] == list(range(entry.first_frame, ALL[-1], EACH))
 
 
-def test_a_damaged_segment_without_an_index_is_reported_and_not_believed(sealed: Path) -> None:
+def test_a_damaged_segment_without_an_index_loses_the_batch_that_was_hit(sealed: Path) -> None:
+    entry = index_of(sealed).entries[4]
+    sealed.with_suffix(".index").unlink()
+    assert look(sealed.parent) == (ALL, [])
+
+    flip(sealed, entry.offset + entry.length // 2)
+
+    hit = Damage(sealed.name, entry.first_frame, entry.last_frame, "checksum differs")
+    assert look(sealed.parent) == ([n for n in ALL if not hit.first <= n <= hit.last], [hit])
+    with pytest.raises(JournalDamaged, match=f"{sealed.name}: records 401-500"):
+        list(read_session(sealed.parent))
+
+
+def test_a_sealed_segment_of_which_nothing_is_left_is_reported_whole(sealed: Path) -> None:
+    sealed.with_suffix(".index").unlink()
+    sealed.write_bytes(bytes(sealed.stat().st_size))
+
+    assert look(sealed.parent) == ([], [Damage(sealed.name, 1, ALL[-1], "nothing whole is left of it")])
+
+
+def test_of_format_1_a_damaged_segment_without_an_index_is_not_believed(sealed: Path) -> None:
+    """Its batches have no tags: the manifest says that."""
+    about = manifest.read(sealed.parent)
+    assert about is not None
+    about.format = 1
+    manifest.write(sealed.parent / "manifest.json", about)
     sealed.with_suffix(".index").unlink()
     assert look(sealed.parent) == (ALL, [])
 
     flip(sealed, sealed.stat().st_size // 2)
 
-    assert look(sealed.parent) == ([], [Damage(sealed.name, 1, ALL[-1], look(sealed.parent)[1][0].why)])
-    with pytest.raises(JournalDamaged, match=f"{sealed.name}: records 1-1000"):
-        list(read_session(sealed.parent))
+    why = "the segment differs from its seal, and its index is lost"
+    assert look(sealed.parent) == ([], [Damage(sealed.name, 1, ALL[-1], why)])
 
 
 def test_a_damaged_segment_is_not_rewritten(sealed: Path) -> None:

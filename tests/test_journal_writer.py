@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from sink_fakes import InlineDoor
 
 from kalshi_trio.journal import checkpoints, manifest
 from kalshi_trio.journal.checkpoints import Checkpoint
@@ -16,6 +17,7 @@ from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reader import Reader
 from kalshi_trio.journal.reading import closed_files, read_session
 from kalshi_trio.journal.writer import Journal, Limits
+from kalshi_trio.protocol.records import Records
 
 QUICK = Limits(flush_seconds=0.005, retry_seconds=0.005)
 
@@ -164,3 +166,31 @@ def test_manifests_are_chained_even_if_the_process_died_right_after_one(tmp_path
     chain = {n: found.previous for n in range(1, 5) if (found := manifest.read(tmp_path / f"SESSION_{n}"))}
     assert [link and link.session for link in chain.values()] == [None, "1", None, "2"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"SESSION_{n}" for n in range(1, 5)]
+
+
+async def test_it_writes_at_once_unless_it_just_did(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The least time between two beginnings; what comes meanwhile goes together."""
+    journal = Journal(tmp_path / "s", "s", "0", limits=Limits(flush_seconds=0.05))
+    journal._door = InlineDoor()
+    begun: list[tuple[float, int]] = []
+    write = journal.disk.write
+
+    def noted(pending: list[tuple[int, Records]]) -> None:
+        begun.append((round(trio.current_time() - start, 3), pending[-1][1].last))
+        write(pending)
+
+    monkeypatch.setattr(journal.disk, "write", noted)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(journal.run)
+        await trio.sleep(1)
+        start = trio.current_time()
+        for at in (0.0, 0.01, 0.02, 0.3, 0.34, 0.36):
+            await trio.sleep_until(start + at)
+            append(journal, 1)
+        await journal.durable(600)
+        journal.close()
+
+    assert begun == [(0.0, 100), (0.05, 300), (0.3, 400), (0.35, 500), (0.4, 600)]
+    assert on_disk(journal) == list(range(1, 601))

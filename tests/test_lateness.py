@@ -100,6 +100,31 @@ def test_frames_more_than_a_second_old_are_warned_of_once_in_ten_seconds(caplog:
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
+def test_frames_that_go_on_being_old_are_said_more_and_more_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    lateness = Lateness()
+    for second in range(0, 3 * 3600, 5):
+        lateness.rows(aged(1800 * SECOND, received=NOW + second * SECOND))
+
+    assert len(caplog.messages) == pytest.approx(3 * 3600 / 640 + 5, abs=2)
+
+    caplog.clear()
+    for second in range(3 * 3600, 3 * 3600 + 1400, 5):
+        lateness.rows(aged(MS, received=NOW + second * SECOND))
+    for second in range(3 * 3600 + 1400, 3 * 3600 + 1411):
+        lateness.rows(aged(MS, 2 * SECOND, received=NOW + second * SECOND))
+
+    assert [message.partition(" (")[0].rpartition(" ")[2] for message in caplog.messages[1:]] == ["1", "10"]
+
+
+def test_a_clock_that_is_set_back_starts_the_minute_anew_and_silences_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    lateness = Lateness()
+    lateness.rows(aged(MS, 2 * SECOND))
+    lateness.rows(aged(3 * MS, 2 * SECOND, received=NOW - OTHER_CLOCK))
+
+    assert len(caplog.messages) == 2
+    assert lateness.summary()["clock_skew"]["estimate"] == pytest.approx(3, abs=0.001)
+
+
 def test_clocks_that_are_hours_apart_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
     lateness = Lateness()
 

@@ -17,6 +17,7 @@ OLD = {"seconds": 10.0, "valid_seconds": 4.0, "valid": [["2026-11-24T05:01:02.0Z
 def test_an_old_manifest_is_read_with_the_words_of_today(tmp_path: Path) -> None:
     about = msgspec.to_builtins(Manifest("s", "SESSION_S", "live", "0", ""))
     del about["missing"]
+    about["format"] = 1
     about |= {"verdict": "known holes", "coverage": {"A": OLD}}
     (tmp_path / "manifest.json").write_text(json.dumps(about))
 

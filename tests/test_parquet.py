@@ -20,6 +20,8 @@ from kalshi_trio.protocol.schema import TABLES
 from kalshi_trio.sinks.parquet import ParquetStore
 from kalshi_trio.sinks.shelf import LocalShelf, ObjectShelf, Shelf
 
+OTHER = "20261124_060000-aaaaaaaa"
+
 
 @pytest.fixture(params=["local", "object"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
@@ -139,8 +141,53 @@ def test_a_hint_is_kept_with_the_files(store: ParquetStore, tmp_path: Path) -> N
 
     assert store.hint(SESSION) == 1234
     hint = tmp_path / f"_progress/{SESSION}.json"
-    hint.write_text('{"through": ')
+    whole = hint.read_text()
+    for wrong in (
+        '{"through": ',
+        "[]",
+        "5",
+        whole.replace("1234", "1235"),
+        f'{{"session": "{SESSION}", "through": 9}}',
+    ):
+        hint.write_text(wrong)
+        assert store.hint(SESSION) == 0
+    hint.write_text(whole)
+    assert store.hint(SESSION, last=1234) == 1234
+    assert store.hint(SESSION, last=1233) == 0
+
+
+def test_a_hint_of_another_session_is_none_of_this(store: ParquetStore, tmp_path: Path) -> None:
+    store.progress(OTHER, 1234)
+    (tmp_path / f"_progress/{OTHER}.json").rename(tmp_path / f"_progress/{SESSION}.json")
+
     assert store.hint(SESSION) == 0
+
+
+def test_every_bit_of_a_hint_counts(store: ParquetStore, tmp_path: Path) -> None:
+    store.progress(SESSION, 1234, {"deltas": 1200})
+    hint = tmp_path / f"_progress/{SESSION}.json"
+    whole = hint.read_bytes()
+    believed = set()
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        hint.write_bytes(flipped)
+        believed.add(store.hint(SESSION))
+    assert believed == {0}
+
+
+def test_rows_are_counted_in_the_files_that_are_there(store: ParquetStore, tmp_path: Path) -> None:
+    store.write(batch(1, 100), {})
+    store.write(batch(101, 150), dict.fromkeys(TABLES, 100))
+    assert store.count(SESSION) == dict.fromkeys(TABLES, 0) | {
+        table: sum(each.tables[table].num_rows for each in (batch(1, 100), batch(101, 150)) if table in each.tables)
+        for table in batch(1, 100).tables
+    }
+    first, second = sorted(tmp_path.glob("deltas/*/*.parquet"))
+    first.unlink()
+    assert store.count(SESSION)["deltas"] == 50
+    second.write_bytes(second.read_bytes()[:-9])
+    assert store.count(SESSION)["deltas"] == 0
 
 
 def test_a_session_name_never_leaves_the_folder(store: ParquetStore) -> None:

@@ -57,7 +57,7 @@ UNNEEDED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("change", UNNEEDED, ids=str)
+@pytest.mark.parametrize("change", UNNEEDED, ids=lambda change: msgspec.json.encode(change).decode())
 def test_a_field_that_the_book_does_not_need_never_costs_it(fed: Fed, change: dict[str, Any]) -> None:
     fed.frames(frame("orderbook_delta", 1, 3, msg=DELTA | change), delta(4, "0.4600", "1.00"))
 

@@ -200,3 +200,45 @@ def test_the_highest_number_leaves_room_for_the_next(fed: Fed) -> None:
 
     assert fed.rows("gaps", "expected", "got") == [(3, 2**62 - 1)]
     assert fed.builder.state.gaps_repeated == 1
+
+
+def test_a_run_that_begins_again_is_a_new_base_with_one_gap(fed: Fed) -> None:
+    fed.frames(delta(3, "0.5000", "1.00"), delta(1, "0.5000", "1.00"), delta(2, "0.5000", "1.00"))
+    fed.frames(snapshot(3, A, yes=[LEVEL]), delta(4, "0.5000", "1.00"), snapshot(5, B, yes=[LEVEL]))
+    fed.frames(delta(6, "0.5000", "1.00", market=B))
+
+    assert fed.rows("gaps", "event", "cause", "expected", "got", "markets") == [
+        ("opened", "sequence", 4, 1, [A, B]),
+        ("healed", "sequence", 4, 1, [A]),
+        ("healed", "sequence", 4, 1, [B]),
+    ]
+    assert fed.rows("deltas", "seq", "size", "valid") == [
+        *((3, "11.00", True), (1, None, False), (2, None, False), (4, "11.00", True), (6, "11.00", True)),
+    ]
+
+
+def test_a_gap_in_a_run_that_began_again_is_one(fed: Fed) -> None:
+    fed.frames(delta(1, "0.5000", "1.00"), delta(2, "0.5000", "1.00"), snapshot(3, A, yes=[LEVEL]))
+    fed.frames(delta(5, "0.5000", "1.00"))
+
+    assert fed.rows("gaps", "event", "expected", "got") == [("opened", 3, 1), ("healed", 3, 1), ("opened", 4, 5)]
+
+
+def test_two_late_frames_that_do_not_follow_each_other_begin_nothing_again(fed: Fed) -> None:
+    fed.frames(delta(6, "0.5000", "1.00"), delta(3, "0.5000", "1.00"), delta(5, "0.5000", "1.00"))
+    fed.frames(snapshot(7, A, yes=[LEVEL]), delta(8, "0.5000", "1.00"))
+
+    assert fed.rows("deltas", "valid")[-1] is True
+    assert fed.builder.state.subscriptions[1][1].seq == 8
+
+
+def test_numbers_that_only_go_back_are_one_gap_and_one_line_a_minute(fed: Fed) -> None:
+    for number in range(1_000, 0, -1):
+        fed.frames(delta(number, "0.5000", "1.00"))
+
+    assert len(fed.rows("gaps", "event")) == 1
+    assert fed.builder.state.gaps_repeated >= 998
+    assert len(fed.warnings) == 1
+    fed.session.ts_recv += 60_000_000_000
+    fed.frames(delta(9, "0.5000", "1.00"))
+    assert fed.warnings[1].endswith("like it before)")

@@ -11,7 +11,7 @@ import trio.testing
 from log_help import Logs, logs
 from trio.testing import MockClock
 
-from kalshi_trio.session import Session, open_session, watch_signals
+from kalshi_trio.session import Session, keep_signals, open_session, watch_signals
 
 __all__ = ["logs"]
 
@@ -201,3 +201,23 @@ async def test_ctrl_c_while_sigterm_drains_still_counts_as_the_first() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     assert not session.interrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_that_comes_before_anybody_listens_is_kept(number: signal.Signals) -> None:
+    before = keep_signals()
+    try:
+        signal.raise_signal(number)
+        async with open_session("run") as session:
+            await session.serve("signals", watch_signals, session)
+            with trio.fail_after(5):
+                await session.stopping.wait()
+        assert session.stop_reason == number.name
+
+        async with open_session("another") as later:
+            await later.serve("signals", watch_signals, later)
+            await trio.testing.wait_all_tasks_blocked()
+        assert not later.stopping.is_set()
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

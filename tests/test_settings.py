@@ -80,11 +80,60 @@ def test_the_endpoint_is_that_of_the_chosen_exchange_unless_it_is_given() -> Non
     assert load({"kalshi_rest_url": "http://127.0.0.1:1/x"})[0].rest_url == "http://127.0.0.1:1/x"
 
 
+@pytest.mark.parametrize("source", ["flag", "environment", ".env", "kalshi_trio.toml"])
+def test_home_and_variables_in_paths_are_expanded_wherever_they_come_from(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DISK", "/mnt/disk")
+    paths = {
+        "data_dir": "$DISK/data",
+        "log_dir": "~/logs",
+        "parquet_dir": "${DISK}/rows",
+        "kalshi_private_key_path": "~nobody-has-this-name/k.pem",
+    }
+    if source == "environment":
+        for name, value in paths.items():
+            monkeypatch.setenv(name.upper(), value)
+    elif source != "flag":
+        Path(source).write_text("".join(f"{name} = '{value}'\n" for name, value in paths.items()))
+
+    settings, _ = load({name: Path(value) for name, value in paths.items()} if source == "flag" else {})
+
+    assert [getattr(settings, name) for name in paths] == [
+        *map(Path, ("/mnt/disk/data", "/home/me/logs", "/mnt/disk/rows", "~nobody-has-this-name/k.pem"))
+    ]
+
+
 def test_a_word_in_our_own_file_that_is_no_setting_is_a_mistake() -> None:
     Path("kalshi_trio.toml").write_text("batch_row = 1\n")
 
     with pytest.raises(ConfigError, match=r"kalshi_trio\.toml .*'batch_row'; did you mean batch_rows\?"):
         load({})
+
+
+def test_a_name_in_env_that_is_nearly_a_setting_is_warned_of_and_its_value_is_not_shown() -> None:
+    names = (
+        "KALSHI_PRIVATE_KEY",
+        "kalshi_api_key",
+        "MARKET",
+        "LOG_LEVEL",
+        "LOG_MAX_BYTES",
+        "OTHERS",
+        "FRAMES",
+        "markets",
+    )
+    Path(".env").write_text("".join(f"{name}=1234567\n" for name in names))
+
+    shown = CliRunner().invoke(cli, ["config", "--json"])
+
+    assert shown.exit_code == 0
+    assert shown.stderr.splitlines() == [
+        "WARNING  | .env has KALSHI_PRIVATE_KEY, which is no setting: did you mean KALSHI_PRIVATE_KEY_PATH?",
+        "WARNING  | .env has KALSHI_API_KEY, which is no setting: did you mean KALSHI_API_KEY_ID?",
+        "WARNING  | .env has MARKET, which is no setting: did you mean MARKETS?",
+    ]
+    assert json.loads(shown.stdout)["frames"] == {"value": 1234567, "from": ".env"}
 
 
 def test_names_in_our_own_file_may_be_written_as_in_the_environment() -> None:

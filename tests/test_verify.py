@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import recordings
 from fed import A, B
@@ -24,6 +25,7 @@ from written import write
 from kalshi_trio.errors import UsageError
 from kalshi_trio.history.verify.findings import Covered, Hole, SessionReport
 from kalshi_trio.history.verify.picture import check_name, draw
+from kalshi_trio.history.verify.sections import last_lines, verdict
 from kalshi_trio.history.verify.sequences import Sequences
 from kalshi_trio.history.verify.timeline import shares, timeline, whole_spans
 from kalshi_trio.journal import manifest as manifests
@@ -116,7 +118,7 @@ def test_books_that_cannot_be_are_counted_by_kind(tmp_path: Path) -> None:
     assert (books[B].negative, books[B].crossed) == (0, 1)
 
 
-def test_a_market_of_which_no_book_ever_came_is_noted(tmp_path: Path) -> None:
+def test_a_market_of_which_no_book_ever_came_is_a_gap(tmp_path: Path) -> None:
     session = recordings.Session()
     session.start(A, "KXNOPE")
     session.own("session", event="ended", verdict="complete")
@@ -124,7 +126,7 @@ def test_a_market_of_which_no_book_ever_came_is_noted(tmp_path: Path) -> None:
     report = only(checked(tmp_path))
 
     found = {(one.level, one.where) for one in report.findings if "ever came" in one.what}
-    assert found == {("note", A), ("note", "KXNOPE")}
+    assert found == {("gap", A), ("gap", "KXNOPE")}
 
 
 @recordings.needed
@@ -136,7 +138,8 @@ def test_sequences_counted_apart_agree_with_the_gaps_of_the_rows(harm: Any, how:
     for one in some:
         if one.kind == "frame":
             counted.feed(one.connection, one.data)
-    gaps = list(values(tables(Builder("s"), some)["gaps"], "event", "cause", "connection", "sid", "expected", "got"))
+    builder = Builder("s")
+    gaps = list(values(tables(builder, some)["gaps"], "event", "cause", "connection", "sid", "expected", "got"))
     opened = [row[2:] for row in gaps if row[0] == "opened" and row[1] in ("sequence", "joined_late")]
     jumps = [
         (run.connection, run.sid, before[1] + 1, after[0])
@@ -145,8 +148,10 @@ def test_sequences_counted_apart_agree_with_the_gaps_of_the_rows(harm: Any, how:
         if after[0] > before[1] + 1
     ]
 
-    assert sorted(jumps) == sorted(row for row in opened if row[3] > row[2])
-    assert sum(run.repeated for run in counted.runs()) == sum(row[3] < row[2] for row in opened)
+    repeated = sum(run.repeated for run in counted.runs())
+    assert set(jumps) >= {row for row in opened if row[3] > row[2]}
+    assert repeated >= sum(row[3] < row[2] for row in opened)
+    assert len(jumps) + repeated == len(opened) + builder.state.gaps_repeated  # what shows in an open gap is counted
     assert jumps or how == "repeated"
 
 
@@ -164,6 +169,50 @@ def test_an_imported_recording_is_sound_and_the_same_everywhere(name: str, tmp_p
     assert len(only(found).gaps) == opened
     for table in only(found).tables.values():
         assert table.sealed == table.journal == table.sinks["Parquet"].digest != ""
+
+
+def test_a_session_that_older_rules_sealed_is_held_against_its_own_seal(data: Path) -> None:
+    """Today's rules may make other rows of its frames, which is no damage, and nothing that "clean" could speak of."""
+    path = folder_of(data) / "manifest.json"
+    about = manifest_of(folder_of(data))
+    about.format, about.tally.decoded, about.gaps = 1, about.tally.decoded - 1, {"opened": 0, "healed": 0}
+    about.tally.refused += 1
+    path.write_bytes(msgspec.json.encode(about))
+    (folder_of(data) / "README.md").unlink(missing_ok=True)
+
+    found = checked(data)
+
+    assert damage(found) == []
+    assert [one.what for one in only(found).findings if one.where == "manifest.json"] == [
+        "sealed by an older version, whose rules made other rows: held against its own seal, rows not made again"
+    ]
+    assert last_lines(found)[-1].endswith("(not checked: rows by today's rules)")
+
+
+def test_nothing_is_called_clean_that_nobody_looked_at_or_that_may_still_change(data: Path) -> None:
+    fine = SessionReport("s", "SESSION_S", "complete")
+
+    assert verdict(fine) == "SESSION_S: clean"
+    assert verdict(fine, ["ClickHouse"]) == "SESSION_S: clean (not checked: ClickHouse)"
+    assert verdict(SessionReport("s", "SESSION_S", "complete", retired=[1])) == (
+        "SESSION_S: clean (not checked: retired segments)"
+    )
+    assert verdict(SessionReport("s", "SESSION_S", "open")) == "SESSION_S: clean so far, still open"
+
+
+def test_a_session_whose_recorder_is_dead_is_cut_short_before_anybody_mends_it(data: Path) -> None:
+    path = folder_of(data) / "manifest.json"
+    about = manifest_of(folder_of(data))
+    about.verdict = "open"
+    manifests.write(path, about)
+
+    dead = checked(data)
+    live = checked(data, pid=1)
+
+    assert (dead.exit_code, only(dead).verdict) == (3, "cut short")
+    assert last_lines(dead)[-1].startswith(f"{path.parent.name}: cut short")
+    assert only(live).verdict == "open"
+    assert "still open" in last_lines(live)[-1]
 
 
 def chained(data: Path, count: int = 3) -> list[Path]:
@@ -239,7 +288,7 @@ def test_what_is_still_recorded_is_checked_as_far_as_it_can_be(data: Path) -> No
 
     assert (session.verdict, damage(found)) == ("open", [])
     assert 1_200 < session.records < records(lost=700)[-1].last
-    assert {one.level for one in session.findings} == {"hole", "pending", "note"}
+    assert {one.level for one in session.findings} == {"gap", "pending", "note"}
     assert session.tables["deltas"].sinks["Parquet"].pending > 0
 
     flip(folder / "000001.arrows", 3_000)

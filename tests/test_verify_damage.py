@@ -18,6 +18,7 @@ from verify_help import BATCH, SEGMENT, checked, damage, flip, manifest_of, only
 from kalshi_trio import session_readme
 from kalshi_trio.errors import UsageError
 from kalshi_trio.journal.index import read_index
+from kalshi_trio.own_hash import json_with_hash
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, TABLES
 from kalshi_trio.sinks.parquet import encode
 from kalshi_trio.sinks.parquet_names import RowFile
@@ -242,7 +243,7 @@ def test_segments_that_retention_deleted_are_no_damage(data: Path) -> None:
     for path in folder.glob("000001*"):
         path.unlink()
     path = folder / "sinks.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "retired": [1]}))
+    path.write_bytes(json_with_hash({**json.loads(path.read_bytes()), "retired": [1]}))
     found = checked(data)
 
     assert (found.exit_code, only(found).retired) == (0, [1])
@@ -309,7 +310,7 @@ def test_rows_that_are_not_stored_yet_are_pending(data: Path, less: int) -> None
     said = json.loads(report.read_bytes())
     said["parquet"]["deltas"]["stored"] -= count - less
     said["parquet"]["deltas"]["pending"] += count - less
-    report.write_text(json.dumps(said))
+    report.write_bytes(json_with_hash(said))
     found = checked(data)
 
     assert [one.level for one in only(found).findings] == ["damage" if less else "pending"]

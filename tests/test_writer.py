@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import trio
 from hypothesis import given, settings
@@ -18,10 +22,14 @@ from sink_rows import DAY, SESSION, batch
 from trio.testing import MockClock
 
 from kalshi_trio.errors import ConfigError, SinkError, SinkRefused, SinkUnavailable
+from kalshi_trio.journal.sinks_report import Stored, of_sink
 from kalshi_trio.observe.stats import SinkStats
 from kalshi_trio.protocol.schema import RowBatch
+from kalshi_trio.sinks import shelf
 from kalshi_trio.sinks.gather import Limits
-from kalshi_trio.tasks.writer import Sink, Source, run_writer
+from kalshi_trio.sinks.parquet import ParquetStore
+from kalshi_trio.sinks.shelf import LocalShelf
+from kalshi_trio.tasks.writer import Sink, Source, _Writer, ask_rows, run_writer
 from kalshi_trio.thread import Door
 
 T = TypeVar("T")
@@ -208,6 +216,126 @@ async def test_a_refusal_is_said_once_and_asked_again_every_minute(
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
         "Memory refuses, rows wait in the journal (asked again every 60 s): no permission"
     ]
+
+
+class Short(LocalShelf):
+    """A disk for which, so many times, something is short."""
+
+    def __init__(self, root: Path, shortages: list[BaseException]) -> None:
+        super().__init__(root)
+        self.shortages = shortages
+
+    def put(self, path: str, data: pa.Buffer) -> None:
+        if self.shortages:
+            with shelf._said(path):
+                raise self.shortages.pop()
+        super().put(path, data)
+
+
+@pytest.mark.parametrize(
+    "shortage",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.ENFILE, "x"),
+        OSError(errno.ENOMEM, "x"),
+        MemoryError(),
+    ],
+    ids=repr,
+)
+async def test_what_is_short_for_a_moment_is_tried_again_in_moments(
+    shortage: BaseException, autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    store, session, begun = ParquetStore(Short(tmp_path, [shortage] * 5)), Session([batch(1, 50)]), trio.current_time()
+    stats = SinkStats("Parquet")
+    await run_writer(Sink(store, InlineDoor(), LIMITS, stats), Source(SESSION, session.rows_after, at_once))
+
+    assert stats.stored_rows == batch(1, 50).rows
+    assert 3 < trio.current_time() - begun < 12  # 0.25 + 0.5 + … + 4 s
+
+
+async def test_memory_that_is_short_while_a_file_is_made_passes(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = [pa.lib.ArrowMemoryError("malloc of size 64 failed")] * 3
+    write = pq.write_table
+
+    def write_table(*args: object, **settings: object) -> None:
+        if short:
+            raise short.pop()
+        write(*args, **settings)
+
+    monkeypatch.setattr("kalshi_trio.sinks.parquet.pq.write_table", write_table)
+    store, session, begun = ParquetStore(tmp_path), Session([batch(1, 50)]), trio.current_time()
+    stats = SinkStats("Parquet")
+    await run_writer(Sink(store, InlineDoor(), LIMITS, stats), Source(SESSION, session.rows_after, at_once))
+
+    assert stats.stored_rows == batch(1, 50).rows
+    assert trio.current_time() - begun < 6
+
+
+async def test_a_thread_that_cannot_be_started_is_tried_again(autojump_clock: MockClock) -> None:
+    class Doorless(InlineDoor):
+        left = 4
+
+        async def run(self, call: Callable[..., T], *args: object) -> T:
+            if self.left:
+                self.left -= 1
+                raise RuntimeError("can't start new thread")
+            return await super().run(call, *args)
+
+    store, session, begun = MemoryStore(), Session([batch(1, 50)]), trio.current_time()
+    sink = Sink(store, Doorless(), LIMITS, SinkStats("Memory"))
+    await run_writer(sink, Source(SESSION, session.rows_after, at_once))
+
+    assert_exactly_once(store, session)
+    assert trio.current_time() - begun < 8
+
+
+async def test_a_hint_beyond_the_journal_or_the_rows_is_not_believed(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A restored backup, a deleted table: its rows are written again, from the first frame on."""
+    store, session = MemoryStore(), Session([batch(1, 300)])
+    await write_all(store, session)
+    source = Source(SESSION, Session([batch(1, 300)]).rows_after, at_once, lambda: 300)
+    assert await _starts_at(store, source) == 300
+
+    kept = store.rows["trades"]
+    store.rows["trades"] = []
+    assert await _starts_at(store, source) == 0
+    store.rows["trades"] = kept
+    assert await _starts_at(store, source._replace(last=lambda: 299)) == 0
+    store.kept[SESSION]["through"] = 299
+    assert await _starts_at(store, source) == 0
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line.partition(" is ignored: ")[2] for line in lines] == [
+        f"trades held rows up to frame {kept[-1][0]} then, and now only up to 0",
+        "it says frame 300, and the journal ends at 299",
+        "its checksum is not that of what it says",
+    ]
+
+
+async def _starts_at(store: MemoryStore, source: Source) -> int:
+    stats = SinkStats("Memory")
+    return await _Writer(Sink(store, InlineDoor(), LIMITS, stats), source).begin()
+
+
+async def test_rows_are_counted_by_the_sink_and_not_by_memory(autojump_clock: MockClock) -> None:
+    store, session = MemoryStore(), Session([batch(1, 300)])
+    sink = Sink(store, InlineDoor(), LIMITS, SinkStats("Memory"))
+    await run_writer(sink, Source(SESSION, session.rows_after, at_once))
+    store.rows["trades"] = []
+
+    await ask_rows([sink], SESSION)
+    made = {table: len(rows) for table, rows in session.all_rows().items()}
+    report = of_sink(made, sink.there[SESSION], 300)
+    assert report["trades"] == Stored(0, made["trades"], 0)
+    assert report["deltas"] == Stored(300, 0, 0)
+
+    store.faults = iter([SinkUnavailable("gone")])
+    await ask_rows([sink], SESSION)
+    assert SESSION not in sink.there
+    assert of_sink(made, sink.there.get(SESSION), 300)["deltas"] == Stored(0, 300, 0)
 
 
 async def test_a_sink_that_is_down_at_the_start_is_waited_for(autojump_clock: MockClock) -> None:

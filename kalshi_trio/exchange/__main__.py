@@ -9,12 +9,13 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import trio
 
-from kalshi_trio.errors import UserError, first_of
+from kalshi_trio.errors import UsageError, UserError, first_of
+from kalshi_trio.exchange.faults import NAMES, Faults, Name
 from kalshi_trio.exchange.floor import MOODS, STEADY, GeneratedFloor
 from kalshi_trio.exchange.gate import Gate
 from kalshi_trio.exchange.http import serve_http_tcp
@@ -55,7 +56,10 @@ def _outage(_context: click.Context, _option: click.Parameter, value: str | None
 @click.option("--recording", type=click.Path(path_type=Path, dir_okay=False), help="play this file instead")
 @click.option("--prebuilt", is_flag=True, help="frames made beforehand, sent as fast as they are taken")
 @click.option("--frames", default=100_000, help="how many frames to prebuild")
-def main(host: str, port: int, rest_port: int, **options: Any) -> None:
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME@FRAME", help=f"frames that come to harm: {', '.join(NAMES)}"
+)
+def main(host: str, port: int, rest_port: int, faults: tuple[str, ...], **options: Any) -> None:
     """Serve a simulated Kalshi on loopback; needs no key of yours, prints what to set instead."""
     tickers = [ticker.strip() for ticker in options["markets"].split(",") if ticker.strip()]
     if not tickers:
@@ -63,8 +67,8 @@ def main(host: str, port: int, rest_port: int, **options: Any) -> None:
     try:
         show = chosen_show(tickers, **options)
         lies = Lies(options["lie"]) if options["lie"] else None
-        serving = partial(serve, kind=options["key"], lies=lies, outage=options["refuse_for"])
-        trio.run(serving, show, host, (port, rest_port), ",".join(tickers))
+        behaviour = Behaviour(options["key"], lies, options["refuse_for"], schedule(faults))
+        trio.run(serve, show, host, (port, rest_port), ",".join(tickers), behaviour)
     except* UserError as group:
         error = first_of(group)
         click.echo(str(error), err=True)
@@ -91,25 +95,38 @@ def chosen_show(
     return FloorShow(GeneratedFloor(tickers, seed, rate, moods=STEADY if more.get("steady") else MOODS), pace)
 
 
-async def serve(
-    show: Show,
-    host: str,
-    ports: tuple[int, int],
-    markets: str,
-    *,
-    kind: KeyKind,
-    lies: Lies | None = None,
-    outage: Outage | None = None,
-) -> None:
+def schedule(faults: tuple[str, ...]) -> Faults | None:
+    """Faults by the frame that they fall on; UsageError for one that nobody knows."""
+    found: dict[int, Name] = {}
+    for fault in faults:
+        named, _, at = fault.partition("@")
+        name = next((known for known in NAMES if known == named), None)
+        if name is None or not (at.isascii() and at.isdigit()):
+            raise UsageError(f"--fault {fault}: NAME@FRAME is wanted, NAME one of {', '.join(NAMES)}")
+        found[int(at)] = name
+    return Faults(found) if found else None
+
+
+class Behaviour(NamedTuple):
+    """What the options ask of the exchange beside what it shows."""
+
+    kind: KeyKind
+    lies: Lies | None
+    outage: Outage | None
+    faults: Faults | None
+
+
+async def serve(show: Show, host: str, ports: tuple[int, int], markets: str, behaviour: Behaviour) -> None:
     """Until a signal comes, with a key made for this run; its file (mode 600) goes when the run ends.
 
     `ports`: the websocket's and REST's.
     """
+    kind, lies, outage, faults = behaviour
     key = make_key(kind)
     with tempfile.TemporaryDirectory(prefix="simulated-exchange-") as folder:
         path = write_key(key, Path(folder))
         gate = Gate({KEY_ID: key.public_key()})
-        exchange, desk = Exchange(show, gate, outage=outage), RestDesk(show, gate, lies)
+        exchange, desk = Exchange(show, gate, faults, outage=outage), RestDesk(show, gate, lies)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(partial(serve_tcp, exchange, host, ports[0]))

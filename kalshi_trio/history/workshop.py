@@ -10,6 +10,7 @@ from functools import partial
 import trio
 
 from kalshi_trio.errors import FolderNotWritable, InUse, Stopped
+from kalshi_trio.file_lock import is_held
 from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.folder import DataLock, Name, holder_of, new_name
 from kalshi_trio.journal.manifest import Manifest
@@ -54,7 +55,7 @@ def looked_at(settings: Settings, console: Terminal) -> Iterator[int | None]:
     """The data folder as it stands, with a session log: held against others if that can be.
 
     Gives None, or the process that holds it (0: nobody knows which), as when a recorder runs; or the folder may not be
-    written, and so is held by nobody.
+    written: then it is held by nobody, unless its lock says otherwise.
     """
     with ExitStack() as stack:
         holder = None
@@ -63,6 +64,8 @@ def looked_at(settings: Settings, console: Terminal) -> Iterator[int | None]:
         except InUse:
             holder = holder_of(settings.data_dir)
         except FolderNotWritable as error:
+            if is_held(settings.data_dir / "recorder.lock"):
+                holder = holder_of(settings.data_dir)
             log.info("It is read as it stands, and held against nobody: %s", error)
         else:
             yield None

@@ -1,12 +1,14 @@
-"""The batches of one segment file: by its index where that fits, each checked, else found by a walk through the file.
+"""The batches of one segment file: by its index where that fits, else by the tags that each of them carries.
 
-A walk believes what it reads, so it is only taken where nothing better can be known: the segment is still open, or the
-whole file has the SHA-256 that the manifest (or the index) names. So damage is never taken for truth.
+Either way a batch is checked before it is decoded, so damage is never taken for truth. Only a session of format 1 has no
+tags: without a fitting index its segments are believed if the whole file has the SHA-256 that the manifest names, or,
+for want of anything better, while they are open.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
@@ -18,17 +20,21 @@ import pyarrow as pa
 
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.files import open_regular
 from kalshi_trio.journal.index import Index, read_index
-from kalshi_trio.journal.segment import Entry, stream_head
+from kalshi_trio.journal.scanning import Scan, first_of, plain_scan, scan
+from kalshi_trio.journal.segment import Entry, Missing, stream_head
+from kalshi_trio.journal.tags import FORMAT, salt_of
 
 
 class Damage(NamedTuple):
-    """A batch that is not what was written."""
+    """A batch that is not what was written; `named`: recovery has left it out and said so in the file."""
 
     file: str
     first: int
     last: int
     why: str
+    named: bool = False
 
 
 Report = Callable[[Damage], None]
@@ -43,24 +49,26 @@ def raise_damage(damage: Damage) -> None:
 
 def first_frame(path: Path) -> int:
     """The first record of a segment file, NEVER if it has none. FileNotFoundError if it is gone."""
-    with path.open("rb") as file:
-        entries = _fitting(path, file) or scan(file, most=1)
-    return entries[0].first_frame if entries else NEVER
+    with open_regular(path) as file:
+        index = _fitting(path, file)
+        if index is not None:
+            return index.first
+        about = manifests.read(path.parent)
+        if _has_tags(about):
+            return first_of(file, _salt(about)) or NEVER
+        return next((entry.first_frame for entry in plain_scan(file)), NEVER)
 
 
 def last_of_file(path: Path) -> int:
-    """The last whole record of a segment file, 0 if it has none; it may be written at the same time."""
-    with path.open("rb") as file:
-        entries = _fitting(path, file) or scan(file)
-    return entries[-1].last_frame if entries else 0
+    """The last record of a segment file, also if it is missing; 0 if it has none. It may be written at the same time."""
+    with open_regular(path) as file:
+        contents = _contents(path, file)
+    return max([0, *(one.last_frame for one in contents.entries), *(one.last for one in contents.missing)])
 
 
 def closed_index(path: Path) -> Index | None:
     """The index of a closed segment if it speaks of this very file."""
-    try:
-        index = read_index(path.with_suffix(".index"))
-    except JournalDamaged:
-        return None
+    index = _index(path)
     return index if index and index.bytes == path.stat().st_size else None
 
 
@@ -71,78 +79,127 @@ def batches(
 
     FileNotFoundError if the file is gone.
     """
-    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None)
-    with path.open("rb") as file:
-        entries = _fitting(path, file)
-        checked = entries is not None
-        if entries is None:
-            entries, checked = _found(path, file, report, after)
-        for entry in entries:
-            if entry.last_frame > after and entry.first_frame <= through:
-                batch = _load(path, file, entry, options, checked=checked)
+    options = pa.ipc.IpcReadOptions(included_fields=list(fields) or None, use_threads=False)
+    with open_regular(path) as file:
+        contents = _contents(path, file)
+        for entry in contents.in_order:
+            if isinstance(entry, Missing):
+                if entry.last > after and entry.first <= through:
+                    report(Damage(path.name, max(entry.first, after + 1), entry.last, entry.why, contents.named))
+            elif entry.last_frame > after and entry.first_frame <= through:
+                batch = _load(path, file, entry, options, checked=contents.checked)
                 if isinstance(batch, Damage):
                     report(batch)
                 else:
                     yield batch
 
 
-def scan(file: BufferedReader, most: int | None = None) -> list[Entry]:
-    """The whole batches from the beginning; what is not the next record (a torn end, as a crash leaves it) ends them.
+def tagged(path: Path) -> bool:
+    """Whether the batches of a segment file carry tags: the manifest says so, or nobody does and it must be so."""
+    return _has_tags(manifests.read(path.parent))
 
-    Only the column of record numbers is unpacked. The entries have no checksum. OSError where the disk does not give what
-    it has: then nobody knows where the file ends.
-    """
-    found: list[Entry] = []
-    file.seek(0)
-    source = pa.PythonFile(file, mode="r")  # not mapped: a part that is begun again is truncated, which would be SIGBUS
+
+def _has_tags(about: manifests.Manifest | None) -> bool:
+    return about is None or about.format >= FORMAT
+
+
+def _salt(about: manifests.Manifest | None) -> int | None:
+    return salt_of(about.session) if about else None
+
+
+def scan_file(path: Path) -> Scan:
+    """What is in a file whose batches carry tags, by these. FileNotFoundError if it is gone."""
+    with open_regular(path) as file:
+        return scan(file, _salt(manifests.read(path.parent)))
+
+
+def about_segment(path: Path) -> dict[str, str]:
+    """The metadata that stands in a file's head, empty where that is not whole or has no checksum."""
+    with open_regular(path) as file:
+        index = _fitting(path, file)
+        if index is not None and index.entries and not index.entries[0].offset:
+            head: Entry | None = index.entries[0]  # of format 1: the first batch has the head in it
+        elif tagged(path):
+            head = scan(file, _salt(manifests.read(path.parent)), head_only=True).head
+        else:
+            return {}
+        return _metadata(file, head) if head else {}
+
+
+def _metadata(file: BufferedReader, head: Entry) -> dict[str, str]:
+    file.seek(head.offset)
+    data = file.read(head.length)
+    if google_crc32c.value(data) != head.crc32c:
+        return {}
+    metadata = pa.ipc.open_stream(pa.BufferReader(data)).schema.metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+class _Contents(NamedTuple):
+    """What a file has and what it lacks; `checked`: its entries have a checksum, `named`: it says so itself."""
+
+    entries: list[Entry]
+    missing: Sequence[Missing]
+    checked: bool = True
+    named: bool = False
+
+    @property
+    def in_order(self) -> list[Entry | Missing]:
+        """Both, by their records."""
+        both: list[Entry | Missing] = [*self.entries, *self.missing]
+        return sorted(both, key=lambda one: one.first if isinstance(one, Missing) else one.first_frame)
+
+
+def _contents(path: Path, file: BufferedReader) -> _Contents:
+    index = _fitting(path, file)
+    if index is not None:
+        return _Contents(index.entries, index.missing, named=True)
+    about = manifests.read(path.parent)
+    sealed = _sealed(about, path)
+    index = _index(path)
+    if sealed is not None and index is not None and index.sha256 == sealed.sha256:
+        return _Contents(index.entries, index.missing, named=True)  # of this file, before it was cut
+    if _has_tags(about):
+        return _by_tags(scan(file, _salt(about)), file, sealed)
+    if sealed is None or _sha256(file) == sealed.sha256:
+        return _Contents(plain_scan(file), [], checked=False)
+    why = "the segment differs from its seal, and its index is lost"
+    return _Contents([], [Missing(*sealed.frames, why)])
+
+
+def _by_tags(found: Scan, file: BufferedReader, sealed: manifests.Segment | None) -> _Contents:
+    said = _metadata(file, found.head).get("missing") if found.head else None
+    missing = [Missing(*one) for one in json.loads(said)] if said else []
+    known = [(one.first, one.last) for one in missing]
+    missing += [Missing(*one, "checksum differs") for one in found.lost if tuple(one) not in known]
+    if sealed is not None:
+        first, last = sealed.frames
+        if not found.entries:
+            missing = [Missing(first, last, "nothing whole is left of it")]
+        else:
+            missing += [Missing(first, found.first - 1, _CUT)] if first < found.first else []
+            missing += [Missing(found.last + 1, last, _CUT)] if last > found.last else []
+    return _Contents(found.entries, missing, named=bool(said))
+
+
+_CUT = "the segment is shorter than it was sealed"
+
+
+def _fitting(path: Path, file: BufferedReader) -> Index | None:
+    """The index, if it speaks of the file that is open (it may be rewritten at this moment)."""
+    index = _index(path)
+    return index if index and index.bytes == os.fstat(file.fileno()).st_size else None
+
+
+def _index(path: Path) -> Index | None:
     try:
-        reader = pa.ipc.open_stream(source, options=_NUMBERS)
-        while most is None or len(found) < most:
-            frames = reader.read_next_batch().column(0)
-            offset = found[-1].offset + found[-1].length if found else 0
-            first, last = frames[0].as_py(), frames[-1].as_py()
-            if (found and first != found[-1].last_frame + 1) or last - first + 1 != len(frames):
-                break
-            found.append(Entry(offset, source.tell() - offset, 0, first, last))
-    except OSError as error:
-        if error.errno is not None:  # the disk's own word: Arrow's has no number
-            raise
-    except (pa.ArrowException, StopIteration, EOFError, IndexError):
-        pass
-    return found
-
-
-_NUMBERS = pa.ipc.IpcReadOptions(included_fields=[0])
-
-
-def _fitting(path: Path, file: BufferedReader) -> list[Entry] | None:
-    """The entries of the index, if it speaks of the file that is open (it may be rewritten at this moment)."""
-    try:
-        index = read_index(path.with_suffix(".index"))
+        return read_index(path.with_suffix(".index"))
     except JournalDamaged:
         return None
-    return index.entries if index and index.bytes == os.fstat(file.fileno()).st_size else None
 
 
-def _found(path: Path, file: BufferedReader, report: Report, after: int) -> tuple[list[Entry], bool]:
-    """The entries of a file without a fitting index, and whether their checksums are known."""
-    sealed = sealed_segment(path)
-    if sealed is None or _sha256(file) == sealed.sha256:
-        return scan(file), False
-    try:
-        index = read_index(path.with_suffix(".index"))
-    except JournalDamaged:
-        index = None
-    if index is not None and index.sha256 == sealed.sha256:
-        return index.entries, True
-    first, last = sealed.frames
-    report(Damage(path.name, max(first, after + 1), last, "the segment differs from its seal, and its index is lost"))
-    return [], False
-
-
-def sealed_segment(path: Path) -> manifests.Segment | None:
+def _sealed(about: manifests.Manifest | None, path: Path) -> manifests.Segment | None:
     """What the manifest says of a segment file, None while it is open."""
-    about = manifests.read(path.parent)
     found = (one for one in about.segments if one.file == path.name) if about else iter(())
     return next((one for one in found if one.state == "sealed"), None)
 
@@ -154,7 +211,7 @@ def _load(
     data = file.read(entry.length)
     if checked and google_crc32c.value(data) != entry.crc32c:
         return Damage(path.name, entry.first_frame, entry.last_frame, "checksum differs")
-    head = stream_head() if entry.offset else b""  # the first batch has its own
+    head = stream_head() if entry.offset else b""  # of format 1: the first batch has its own
     try:
         return pa.ipc.open_stream(pa.BufferReader(head + data), options=options).read_next_batch()
     except (pa.ArrowException, OSError, StopIteration) as error:

@@ -8,6 +8,7 @@ one costs time, never rows.
 from __future__ import annotations
 
 import hashlib
+import re
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import open_regular, read_regular
 from kalshi_trio.journal.names import segment_of
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.records import Records
@@ -29,7 +31,9 @@ SHARE = 32
 states (prices and sizes of thousands of levels) to a half."""
 UNKNOWN = 2**63 - 1
 """Behind every time."""
+_NAME = re.compile(r"\d{6,}(_\d{12,})?\.checkpoint", re.ASCII)
 _MARK = b"checkpt3"
+_OLD_MARKS = (b"checkpt1", b"checkpt2")
 _HEAD = len(_MARK) + 32
 """The mark and the SHA-256 of what follows: three numbers, eight bytes each, and the state, compressed."""
 
@@ -130,9 +134,9 @@ def at(folder: Path, segment: int) -> Checkpoint | None:
     return _load(path) if path.exists() else None
 
 
-def whole(path: Path) -> bool:
-    """Whether this one is what was written, under its own name."""
-    found = _load(path)
+def whole(path: Path, *, older: bool = False) -> bool:
+    """Whether this one is what was written, under its own name; `older`: by a version whose states nobody can use now."""
+    found = _load(path, _OLD_MARKS if older else (_MARK,)) if _NAME.fullmatch(path.name) else None
     return found is not None and found.name == path.name
 
 
@@ -144,7 +148,7 @@ def drop_beyond(folder: Path, first: int) -> None:
 
 
 def _all(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.checkpoint"))
+    return sorted(path for path in folder.glob("*.checkpoint") if _NAME.fullmatch(path.name) and path.is_file())
 
 
 def _first(path: Path) -> int:
@@ -160,20 +164,20 @@ def _latest(path: Path) -> int:
 def _numbers(path: Path) -> tuple[int, ...]:
     """First record, latest time, size of the state; zeros where it says nothing."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(_HEAD + 24)
-    except FileNotFoundError:
+    except OSError:
         head = b""
     said = head[_HEAD:] if head.startswith(_MARK) else b""
     return tuple(int.from_bytes(said[at : at + 8], "little") for at in (0, 8, 16))
 
 
-def _load(path: Path) -> Checkpoint | None:
+def _load(path: Path, marks: tuple[bytes, ...] = (_MARK,)) -> Checkpoint | None:
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+        data = read_regular(path)
+    except OSError:
         return None
-    if data[: len(_MARK)] != _MARK or hashlib.sha256(data[_HEAD:]).digest() != data[len(_MARK) : _HEAD]:
+    if data[: len(_MARK)] not in marks or hashlib.sha256(data[_HEAD:]).digest() != data[len(_MARK) : _HEAD]:
         return None
     first, latest, size = (int.from_bytes(data[at : at + 8], "little") for at in range(_HEAD, _HEAD + 24, 8))
     blob = pa.decompress(data[_HEAD + 24 :], decompressed_size=size, codec="zstd", asbytes=True)

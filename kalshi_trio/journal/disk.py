@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from kalshi_trio.errors import FolderNotWritable, JournalDamaged, JournalUnwritable
+from kalshi_trio.journal.batches import Damage, Report, raise_damage
 from kalshi_trio.journal.files import LARGE, SegmentWriter, refusals, sync_folder
-from kalshi_trio.journal.index import write_index
+from kalshi_trio.journal.index import Index, write_index
 from kalshi_trio.journal.names import part_path, parts_of, segment_of
 from kalshi_trio.journal.reading import as_it_stands, records_of
-from kalshi_trio.journal.segment import Closed, encode
+from kalshi_trio.journal.segment import Closed, Missing, encode
 from kalshi_trio.journal.window import cut
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.protocol.records import Records
@@ -114,32 +115,50 @@ def end_segment(writer: SegmentWriter, path: Path | None = None) -> Closed:
         with refusals(path):
             writer.path.replace(path)
             sync_folder(path.parent)
-    write_index(path.with_suffix(".index"), writer.entries, writer.bytes, sha256)
-    return Closed(path.name, writer.entries[0].first_frame, writer.entries[-1].last_frame, writer.bytes, sha256)
+    index = Index(writer.entries, writer.bytes, sha256, writer.missing)
+    write_index(path.with_suffix(".index"), index)
+    return Closed(path.name, index.first, index.last, writer.bytes, sha256)
 
 
-def rewrite(path: Path, metadata: dict[str, str]) -> Closed:
+def rewrite(path: Path, metadata: dict[str, str], missing: list[Missing] | None = None) -> Closed:
     """Puts a closed segment and its parts into large batches in one file. A reader that holds an old one goes on with it.
 
-    Where the disk refuses or a batch is damaged the files stay as they are, which the log says: damage is not made truth.
+    Where the disk refuses, or more is damaged than `missing`, the files stay as they are, which the log says: damage is
+    not made truth.
     """
     try:
-        return put_together(path, metadata)
+        return put_together(path, metadata, missing)
     except (JournalUnwritable, JournalDamaged) as error:
         log.warning("Segment %s stays as it was written: %s", path.name, error)
         path.with_suffix(".arrows.tmp").unlink(missing_ok=True)
         return as_it_stands(path)
 
 
-def put_together(path: Path, metadata: dict[str, str]) -> Closed:
-    """The same, or JournalUnwritable, JournalDamaged; killed at any point, it can be done again."""
+def put_together(path: Path, metadata: dict[str, str], missing: list[Missing] | None = None) -> Closed:
+    """The same, or JournalUnwritable, JournalDamaged; killed at any point, it can be done again, with the same result.
+
+    `missing`: what of the segment recovery gives up (`missing_of`); unless given, nothing may be missing. The new file
+    names it before it takes the old one's place, else whoever is killed behind that would find a file with nothing amiss.
+    """
     parts = parts_of(path.parent, segment_of(path))
-    writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata)
+    report: Report = raise_damage if missing is None else _passed_over
+    writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata, missing or ())
     try:
-        for batch in _large(records_of(path)):
+        following = 0
+        for batch in _large(records_of(path, report)):
+            first = batch.column(0)[0].as_py()
+            if not following and missing and missing[0].first < first:
+                writer.mark(missing[0].first)
+            if missing is None and following and first != following:
+                raise JournalDamaged(f"{path}: records {following}-{first - 1} are missing")
             writer.append(batch)
-        if not writer.entries:
+            following = batch.column(0)[-1].as_py() + 1
+        if not writer.entries and not missing:
             raise JournalDamaged(f"{path}: no record in it can be read")
+        if missing and missing[-1].last >= following:
+            if not writer.bytes:
+                writer.mark(missing[0].first)
+            writer.mark(missing[-1].last + 1)
         closed = end_segment(writer, path)
     finally:
         writer.abandon()
@@ -151,15 +170,24 @@ def put_together(path: Path, metadata: dict[str, str]) -> Closed:
 
 
 def _large(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same records in batches of about LARGE."""
+    """The same records in batches of about LARGE, none of them across records that are missing."""
     held: list[pa.RecordBatch] = []
+    following = 0
     for batch in batches:
+        if held and batch.column(0)[0].as_py() != following:
+            yield _one(held)
+            held = []
         held.append(batch)
+        following = batch.column(0)[-1].as_py() + 1
         if sum(part.num_rows for part in held) >= LARGE:
             yield _one(held)
             held = []
     if held:
         yield _one(held)
+
+
+def _passed_over(_damage: Damage) -> None:
+    """The new file names it."""
 
 
 def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:

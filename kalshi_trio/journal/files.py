@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import google_crc32c
 import pyarrow as pa
 
 from kalshi_trio.errors import JournalUnwritable
-from kalshi_trio.journal.segment import SCHEMA, Entry
+from kalshi_trio.journal.segment import SCHEMA, Entry, Missing, no_records
+from kalshi_trio.journal.tags import FORMAT, METADATA, salt_of, stamp
 
 LARGE = 16_384
 """Records a batch in a closed segment. Small batches cost three times the bytes (64 records; 1,024 cost 8 % more than these,
@@ -28,6 +32,21 @@ def refusals(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise JournalUnwritable(f"{path}: {error.strerror or error}") from error
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """A file to read in. OSError also for what is none: a pipe would let its reader wait for ever."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return os.fdopen(number, "rb")
+    os.close(number)
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """All of a file, as `open_regular` opens it."""
+    with open_regular(path) as file:
+        return file.read()
 
 
 class _Catcher(io.RawIOBase):
@@ -50,35 +69,50 @@ class _Catcher(io.RawIOBase):
 
 
 class SegmentWriter:
-    """A new segment file. Bytes count once `sync` has returned; JournalUnwritable where the disk refuses."""
+    """A new segment file. Bytes count once `sync` has returned; JournalUnwritable where the disk refuses.
 
-    def __init__(self, path: Path, metadata: dict[str, str]) -> None:
+    `missing`: what is to be said in it of records that it is left without.
+    """
+
+    def __init__(self, path: Path, metadata: dict[str, str], missing: Sequence[Missing] = ()) -> None:
         self.path = path
+        self.missing = list(missing)
         self.entries: list[Entry] = []
         self.bytes = 0
         self.synced = 0
         """The last record that is on disk for good, 0 for none."""
         self._catcher = _Catcher()
         self._sha = hashlib.sha256()
-        self._writer = pa.ipc.new_stream(self._catcher, SCHEMA.with_metadata(metadata), options=_OPTIONS)
+        self._salt = salt_of(metadata.get("session", ""))
+        about = {**metadata, "format": str(FORMAT)}
+        about |= {"missing": json.dumps(self.missing)} if self.missing else {}
+        self._writer = pa.ipc.new_stream(self._catcher, SCHEMA.with_metadata(about), options=_OPTIONS)
         self._fd = -1
         try:
             with refusals(path):
                 self._fd = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
                 sync_folder(path.parent)
-            self._put(self._catcher.take())
         except JournalUnwritable:
             self.abandon()
             raise
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Writes one batch."""
-        self._writer.write_batch(batch)
-        data = self._catcher.take()
         frames = batch.column(0)
-        entry = Entry(self.bytes, len(data), google_crc32c.value(data), frames[0].as_py(), frames[-1].as_py())
-        self._put(data)
+        first, last = frames[0].as_py(), frames[-1].as_py()
+        head = b"" if self.bytes else self._unit(no_records(), first, 0)
+        data = self._unit(batch, first, len(head))
+        entry = Entry(self.bytes + len(head), len(data), google_crc32c.value(data), first, last)
+        self._put(head + data)
         self.entries.append(entry)
+
+    def mark(self, following: int) -> None:
+        """Says which record comes next: where the first ones of the file are missing, or the last."""
+        self._put(self._unit(no_records(), following, 0))
+
+    def _unit(self, batch: pa.RecordBatch, first: int, ahead: int) -> bytes:
+        self._writer.write_batch(batch, custom_metadata=METADATA)
+        return stamp(self._catcher.take(), self.bytes + ahead, first, batch.num_rows, self._salt)
 
     def sync(self) -> None:
         """Brings to disk what was written."""

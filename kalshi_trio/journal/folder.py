@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import secrets
 from contextlib import suppress
@@ -14,6 +13,9 @@ from typing import NamedTuple, Self
 from kalshi_trio.errors import FolderNotWritable, InUse, UsageError
 from kalshi_trio.file_lock import FileLock
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import read_regular
+from kalshi_trio.journal.names import segment_files
+from kalshi_trio.own_hash import checked_json, json_with_hash
 
 
 class Name(NamedTuple):
@@ -28,7 +30,7 @@ def new_name(data: Path, now_ns: int) -> Name:
     """A name nobody has; the folder is not made yet."""
     stamp = datetime.datetime.fromtimestamp(now_ns // 10**9, datetime.UTC).strftime("%Y%m%d_%H%M%S")
     folder, number = data / "sessions" / f"SESSION_{stamp}", 1
-    while folder.exists():
+    while os.path.lexists(folder):
         number += 1
         folder = data / "sessions" / f"SESSION_{stamp}_{number}"
     return Name(stamp, f"{stamp}-{secrets.token_hex(4)}", folder)
@@ -45,7 +47,7 @@ def resolve(data: Path, name: str) -> Path:
     if name == "latest" and found:
         return found[-1]
     for folder in (Path(name), data / "sessions" / name):
-        if (folder / "manifest.json").exists() or list(folder.glob("*.arrows")):
+        if (folder / "manifest.json").exists() or segment_files(folder):
             return folder
     for folder in found:
         if name in (folder.name, folder.name.removeprefix("SESSION_")) or _id_of(folder) == name:
@@ -56,7 +58,7 @@ def resolve(data: Path, name: str) -> Path:
 
 def _id_of(folder: Path) -> str:
     try:
-        return str(json.loads((folder / "manifest.json").read_text())["session"])
+        return str(checked_json(read_regular(folder / "manifest.json"))["session"])
     except (OSError, ValueError, KeyError):
         return ""
 
@@ -64,8 +66,8 @@ def _id_of(folder: Path) -> str:
 def holder_of(data: Path) -> int:
     """The process that said last that it holds the data folder, 0 if nobody did."""
     try:
-        return int(json.loads((data / "recorder.json").read_text())["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(checked_json(read_regular(data / "recorder.json"))["pid"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return 0
 
 
@@ -100,7 +102,7 @@ class DataLock:
     def announce(self, about: dict[str, object]) -> None:
         """Writes `recorder.json`: who records here. FolderNotWritable where that is refused."""
         try:
-            write_whole(self._data / "recorder.json", json.dumps({"pid": os.getpid(), **about}).encode())
+            write_whole(self._data / "recorder.json", json_with_hash({"pid": os.getpid(), **about}))
         except OSError as error:
             raise refused(self._data, error) from error
 

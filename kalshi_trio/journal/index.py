@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import google_crc32c
 import pyarrow as pa
 
 from kalshi_trio.errors import JournalDamaged
-from kalshi_trio.journal.files import refusals, sync_folder
-from kalshi_trio.journal.segment import Entry
-from kalshi_trio.own_hash import PLACEHOLDER, fits, with_own_hash
+from kalshi_trio.journal.files import read_regular, refusals, sync_folder
+from kalshi_trio.journal.segment import Entry, Missing
+from kalshi_trio.own_hash import PLACEHOLDER, whole, with_own_hash
 
 SCHEMA = pa.schema(
     [
@@ -30,19 +32,29 @@ OWN = "own_sha256"
 
 
 class Index(NamedTuple):
-    """The batches of a closed segment, and the whole file's length and SHA-256."""
+    """The batches of a closed segment, the whole file's length and SHA-256, and what is missing between them."""
 
     entries: list[Entry]
     bytes: int
     sha256: str
+    missing: Sequence[Missing] = ()
+
+    @property
+    def first(self) -> int:
+        """The segment's first record, even where it is missing."""
+        return min([*(one.first_frame for one in self.entries[:1]), *(one.first for one in self.missing)])
+
+    @property
+    def last(self) -> int:
+        """Its last one, likewise."""
+        return max([*(one.last_frame for one in self.entries[-1:]), *(one.last for one in self.missing)])
 
 
-def write_index(path: Path, entries: list[Entry], nbytes: int, sha256: str) -> None:
+def write_index(path: Path, index: Index) -> None:
     """Puts the index of a closed segment, whole or not at all; JournalUnwritable where the disk refuses."""
-    columns = [
-        pa.array(list(values), field.type) for values, field in zip(zip(*entries, strict=True), SCHEMA, strict=True)
-    ]
-    about = {"bytes": str(nbytes), "sha256": sha256, "rows": _checksum(entries), OWN: PLACEHOLDER}
+    columns = [pa.array([entry[place] for entry in index.entries], field.type) for place, field in enumerate(SCHEMA)]
+    about = {"bytes": str(index.bytes), "sha256": index.sha256, OWN: PLACEHOLDER}
+    about |= {"missing": json.dumps(index.missing)} if index.missing else {}
     schema = SCHEMA.with_metadata(about)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -57,26 +69,15 @@ def write_index(path: Path, entries: list[Entry], nbytes: int, sha256: str) -> N
         sync_folder(path.parent)
 
 
-def intact(path: Path) -> bool:
-    """Whether an index is what was written, to the last byte: more than `read_index` asks before it believes the rows."""
-    try:
-        with path.open("rb") as file, pa.ipc.open_file(file) as reader:
-            claimed = (reader.schema.metadata or {}).get(OWN.encode(), b"")
-            return fits(file, claimed.decode(), path.stat().st_size)
-    except (pa.ArrowException, OSError, ValueError):
-        return False
-
-
 def read_index(path: Path) -> Index | None:
-    """The index of a segment; None without one. JournalDamaged if it is not what was written, as far as it shows.
+    """The index of a segment; None without one. JournalDamaged if it is not what was written, or cannot be read.
 
-    Arrow has no checksum, so the rows have one in the metadata, where we wrote it, and must follow one another.
+    Its own hash is looked at first: Arrow would believe whatever stands there.
     """
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
+        data = read_regular(path)
+        if not whole(io.BytesIO(data), len(data)):
+            raise JournalDamaged(f"{path}: checksum differs")
         with pa.ipc.open_file(pa.BufferReader(data)) as reader:
             if not reader.schema.equals(SCHEMA):
                 raise JournalDamaged(f"{path}: not the columns of an index")
@@ -86,26 +87,29 @@ def read_index(path: Path) -> Index | None:
             [Entry(*values) for values in zip(*rows.values(), strict=True)],
             int(metadata[b"bytes"]),
             metadata[b"sha256"].decode(),
+            [Missing(*one) for one in json.loads(metadata.get(b"missing", b"[]"))],
         )
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JournalDamaged(f"{path}: {error.strerror or error}") from error
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise JournalDamaged(f"{path}: {error}") from error
-    if metadata.get(b"rows", _checksum(index.entries).encode()) != _checksum(index.entries).encode():
-        raise JournalDamaged(f"{path}: checksum differs")
-    if not _plausible(index.entries, index.bytes):
+    if not _plausible(index):
         raise JournalDamaged(f"{path}: its batches do not follow one another")
     return index
 
 
-def _checksum(entries: list[Entry]) -> str:
-    return str(google_crc32c.value(repr([tuple(entry) for entry in entries]).encode()))
-
-
-def _plausible(entries: list[Entry], nbytes: int) -> bool:
-    if not entries or any(None in entry for entry in entries):
+def _plausible(index: Index) -> bool:
+    """Whether each batch stands behind the one before it, and has the records that follow, or are missing between."""
+    entries = index.entries
+    if any(after.offset < before.offset + before.length for before, after in pairwise(entries)):
         return False
-    if entries[0].offset or entries[-1].offset + entries[-1].length > nbytes:
+    if entries and entries[-1].offset + entries[-1].length > index.bytes:
         return False
-    return all(entry.first_frame <= entry.last_frame for entry in entries) and all(
-        after.offset == before.offset + before.length and after.first_frame == before.last_frame + 1
-        for before, after in pairwise(entries)
+    spans = sorted([(one.first_frame, one.last_frame) for one in entries] + [one[:2] for one in index.missing])
+    return (
+        bool(spans)
+        and all(first <= last for first, last in spans)
+        and all(following == last + 1 for (_, last), (following, _) in pairwise(spans))
     )

@@ -10,6 +10,9 @@ import msgspec
 from msgspec import Struct, field
 
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import read_regular
+from kalshi_trio.journal.tags import FORMAT
+from kalshi_trio.own_hash import json_and_hash, json_with_hash
 
 Verdict = Literal["open", "complete", "known gaps", "cut short", "nothing recorded"]
 
@@ -68,7 +71,7 @@ class Coverage(Struct):
     def whole_percent(self) -> float | None:
         """How much of the time in which it was open and wanted its book was whole; None if there was no such time."""
         known = self.whole_seconds + self.gap_seconds
-        return 100 * self.whole_seconds / known if known else None
+        return 100 * (self.whole_seconds / known) if known else None
 
 
 class Previous(Struct):
@@ -86,7 +89,7 @@ class Manifest(Struct):
     source: str
     software: str
     started: str
-    format: int = 1
+    format: int = FORMAT
     clock: str = "receive"
     ended: str | None = None
     verdict: Verdict = "open"
@@ -104,17 +107,27 @@ class Manifest(Struct):
 
 
 def write(path: Path, thing: object) -> None:
-    """Puts JSON at `path`, whole and for good, or not at all."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(thing), indent=1))
+    """Puts JSON at `path`, whole and for good, or not at all; with its own hash."""
+    write_whole(path, json_with_hash(thing))
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest of a session's folder; None if there is none that can be read."""
+    """The manifest of a session's folder; None if there is none that can be read, or it is not what was written.
+
+    Those of format 1 have no hash of their own.
+    """
+    found, intact = read_as_it_stands(folder)
+    return found if intact else None
+
+
+def read_as_it_stands(folder: Path) -> tuple[Manifest | None, bool]:
+    """The same, believed though it was changed, and whether it is what was written: for those who look for the change."""
     try:
-        about = msgspec.json.decode((folder / "manifest.json").read_bytes())
-        return msgspec.convert(_renewed(about), Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
-        return None
+        fields, fits = json_and_hash(read_regular(folder / "manifest.json"))
+        found = msgspec.convert(_renewed(fields), Manifest)
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None, False
+    return found, found.format < FORMAT if fits is None else fits
 
 
 def _renewed(about: Any) -> Any:

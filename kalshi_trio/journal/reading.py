@@ -7,8 +7,11 @@ Damage costs one batch: it is reported, and reading goes on behind it.
 from __future__ import annotations
 
 import hashlib
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +29,17 @@ from kalshi_trio.journal.batches import (
     last_of_file,
     raise_damage,
 )
-from kalshi_trio.journal.names import parts_of, segment_of
-from kalshi_trio.journal.segment import Closed, decode, numbers
+from kalshi_trio.journal.files import open_regular
+from kalshi_trio.journal.names import parts_of, segment_files, segment_of
+from kalshi_trio.journal.segment import Closed, Missing, decode, numbers
 from kalshi_trio.journal.window import Frames
+from kalshi_trio.protocol.records import Records
 
 PIECE = 5_000
 """Records unpacked at a time: a closed segment's whole batch would hold the interpreter's lock for 16 ms."""
+
+TRIES = 20
+"""How often a file may be gone that was there a moment ago, before nobody waits for it any more."""
 
 
 class Hole(NamedTuple):
@@ -50,16 +58,27 @@ def read_session(
 
     Without `damage`, a damaged batch raises JournalDamaged. The session may be recorded at the same time.
     """
+    tries = TRIES
     while True:
         try:
             for path, batch in walk(folder, after, NEVER if through is None else through, damage or raise_damage):
                 for at in range(0, batch.num_rows, PIECE):
-                    frames = Frames(segment_of(path), decode(batch.slice(at, PIECE)))
+                    frames = Frames(segment_of(path), _decoded(path, batch.slice(at, PIECE)))
                     yield frames
-                    after = frames.records[-1].last
-        except FileNotFoundError:
+                    after, tries = frames.records[-1].last, TRIES
+        except FileNotFoundError as error:
+            tries -= 1
+            if not tries:
+                raise JournalDamaged(f"{error.filename}: comes and goes") from error
             continue  # parts of a segment were put together meanwhile: they are in its first file now
         return
+
+
+def _decoded(path: Path, batch: pa.RecordBatch) -> list[Records]:
+    try:
+        return decode(batch)
+    except (ValueError, IndexError, TypeError, AttributeError) as error:  # of format 1, where nothing was checked
+        raise JournalDamaged(f"{path}: {error}") from error
 
 
 def read_around(folder: Path, after: int, through: int) -> Iterator[Frames | Hole]:
@@ -89,7 +108,7 @@ def walk(
 
     `fields`: places of the columns wanted, 0 (the record's number) first; empty for all.
     """
-    return walk_files(sorted(folder.glob("*.arrows")), after, through, report, fields)
+    return walk_files(segment_files(folder), after, through, report, fields)
 
 
 def walk_files(
@@ -116,27 +135,29 @@ def cut(batch: pa.RecordBatch, after: int, through: int) -> pa.RecordBatch:
     return batch.slice(lo, max(hi - lo, 0))
 
 
+def segments_of(folder: Path) -> list[list[Path]]:
+    """The files of each segment, in order."""
+    return [list(parts) for _, parts in groupby(segment_files(folder), key=segment_of)]
+
+
 def closed_files(folder: Path) -> list[Closed]:
     """The segments of a session that is over."""
     found = []
-    for segment in sorted({segment_of(path) for path in folder.glob("*.arrows")}):
-        path, *more = parts_of(folder, segment)
+    for path, *more in segments_of(folder):
         index = None if more else closed_index(path)
         if index is None:
             found.append(as_it_stands(path))
         else:
-            first, last = index.entries[0].first_frame, index.entries[-1].last_frame
-            found.append(Closed(path.name, first, last, index.bytes, index.sha256))
+            found.append(Closed(path.name, index.first, index.last, index.bytes, index.sha256))
     return [closed for closed in found if closed.last]
 
 
 def newest_frame(folder: Path) -> int:
     """The last whole record of a session that may be recorded at the same time, 0 if it has none yet."""
-    while True:
-        try:
-            return next(filter(None, map(last_of_file, sorted(folder.glob("*.arrows"), reverse=True))), 0)
-        except FileNotFoundError:
-            continue  # parts of a segment were put together meanwhile
+    for _ in range(TRIES):
+        with suppress(FileNotFoundError):  # parts of a segment were put together meanwhile
+            return next(filter(None, map(last_of_file, reversed(segment_files(folder)))), 0)
+    raise JournalDamaged(f"{folder}: its segments come and go")
 
 
 def last_frame(folder: Path) -> int:
@@ -146,25 +167,32 @@ def last_frame(folder: Path) -> int:
 
 def as_it_stands(path: Path) -> Closed:
     """A segment without an index that fits: its disk refused, or it is damaged. `last` is 0 if nothing of it can be read."""
-    first, last = NEVER, 0
-    for batch in records_of(path, strict=False):
-        first = min(first, batch.column(0)[0].as_py())
-        last = batch.column(0)[-1].as_py()
-    with path.open("rb") as file:
+    parts = parts_of(path.parent, segment_of(path))
+    last = max(map(last_of_file, parts), default=0)
+    with open_regular(path) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Closed(path.name, first if last else 0, last, path.stat().st_size, sha256)
+        return Closed(path.name, first_frame(path) if last else 0, last, os.fstat(file.fileno()).st_size, sha256)
 
 
-def records_of(path: Path, *, strict: bool = True) -> Iterator[pa.RecordBatch]:
-    """The batches of one segment, its parts cut where they overlap. Strict: JournalDamaged if a record is missing."""
-    files, last = parts_of(path.parent, segment_of(path)), 0
-    for _, batch in walk_files(files, 0, NEVER, raise_damage if strict else _passed_over):
-        first = batch.column(0)[0].as_py()
-        if strict and last and first != last + 1:
-            raise JournalDamaged(f"{path}: records {last + 1}-{first - 1} are missing")
-        last = batch.column(0)[-1].as_py()
+def records_of(path: Path, report: Report, fields: Sequence[int] = ()) -> Iterator[pa.RecordBatch]:
+    """The batches of one segment, its parts cut where they overlap; what is missing is reported."""
+    for _, batch in walk_files(parts_of(path.parent, segment_of(path)), 0, NEVER, report, fields):
         yield batch
 
 
-def _passed_over(_damage: Damage) -> None:
-    """It stays in the file for whoever reads it."""
+def missing_of(path: Path) -> list[Missing]:
+    """The records of one segment that cannot be read any more; those before its first one are not known to be its own."""
+    parts = parts_of(path.parent, segment_of(path))
+    said: list[Damage] = []
+    following = next((first for part in parts if (first := first_frame(part)) != NEVER), 0)
+    spans = []
+    for batch in records_of(path, said.append, fields=(0,)):
+        first, last = batch.column(0)[0].as_py(), batch.column(0)[-1].as_py()
+        spans.append((following, first - 1))
+        following = last + 1
+    spans.append((following, max(map(last_of_file, parts), default=0)))
+    return [Missing(first, last, _why(said, first, last)) for first, last in spans if 0 < first <= last]
+
+
+def _why(said: list[Damage], first: int, last: int) -> str:
+    return next((one.why for one in said if one.first <= last and one.last >= first), "no batch has them")

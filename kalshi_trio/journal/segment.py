@@ -1,6 +1,6 @@
 """One segment of the journal: an Arrow IPC stream (zstd), a record batch a flush, columns as `contracts` say.
 
-Bytes count once they are fsynced. A torn last batch after a crash is cut at the last whole one.
+Bytes count once they are fsynced. Each batch is a unit with a tag of its own (`tags`), checked before it is decoded.
 """
 
 from __future__ import annotations
@@ -48,8 +48,16 @@ class Entry(NamedTuple):
     last_frame: int
 
 
+class Missing(NamedTuple):
+    """Records that a segment's file was left without for good, and why: damage, as recovery found it."""
+
+    first: int
+    last: int
+    why: str
+
+
 class Closed(NamedTuple):
-    """A segment that gets no more records."""
+    """A segment that gets no more records; `first` and `last` are its own even where they are missing."""
 
     file: str
     first: int
@@ -127,7 +135,7 @@ def stream_head() -> bytes:
     """
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, SCHEMA) as writer:
-        writer.write_batch(_empty())
+        writer.write_batch(no_records())
     whole = sink.getvalue()
     source, end = pa.BufferReader(whole), 0
     for message in pa.ipc.MessageReader.open_stream(source):
@@ -137,7 +145,7 @@ def stream_head() -> bytes:
     return bytes(whole[:end])
 
 
-def _empty() -> pa.RecordBatch:
+def no_records() -> pa.RecordBatch:
     """No record, but the dictionary."""
     columns = [pa.nulls(0).cast(field.type) for field in SCHEMA]
     columns[1] = pa.DictionaryArray.from_arrays(pa.nulls(0).cast(pa.int8()), _KINDS)

@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from kalshi_trio.errors import JournalDamaged
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.manifest import write
+from kalshi_trio.own_hash import checked_json
 
 
 class Stored(Struct):
@@ -53,20 +55,19 @@ class Said(NamedTuple):
 def read_report(folder: Path) -> Said:
     """What sinks.json says; nothing if there is none. Raises JournalDamaged if it cannot be read."""
     try:
-        said = msgspec.json.decode((folder / "sinks.json").read_bytes(), type=dict[str, msgspec.Raw])
-        retired = msgspec.json.decode(said.pop("retired", b"[]"), type=list[int])
-        return Said({name: msgspec.json.decode(raw, type=dict[str, Stored]) for name, raw in said.items()}, retired)
+        said = checked_json(read_regular(folder / "sinks.json"))
+        retired = msgspec.convert(said.pop("retired", []), list[int])
+        return Said(msgspec.convert(said, Report), retired)
     except FileNotFoundError:
         return Said({}, [])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise JournalDamaged(f"{folder / 'sinks.json'}: {error}") from error
 
 
 def pending(folder: Path, sink: str) -> bool:
     """Whether some row of the session may be missing in `sink`: also where nothing was reported."""
     try:
-        said = msgspec.json.decode((folder / "sinks.json").read_bytes())
-        tables = said.get(sink)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+        tables = read_report(folder).sinks.get(sink)
+    except JournalDamaged:
         return True
-    return not isinstance(tables, dict) or any(table.get("pending", 1) for table in tables.values())
+    return tables is None or any(table.pending for table in tables.values())

@@ -31,7 +31,8 @@ LAST_SECONDS = 2.0
 class Limits:
     """How the journal is cut and how much may wait."""
 
-    flush_seconds: float = 0.25
+    flush_seconds: float = 0.05
+    """The least time from the beginning of one fsync to that of the next."""
     flush_bytes: int = 8 << 20
     segment_records: int = 1_000_000
     segment_seconds: float = 900.0
@@ -133,15 +134,20 @@ class Journal:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Brings records to disk until `close`, then ends the last segment. Retries for as long as the disk refuses.
 
+        At once if the last fsync began `flush_seconds` ago, else then, or when `flush_bytes` wait.
         If it is cancelled, what was taken is still written, once.
         """
         await self._door.run(self.disk.open)
         task_status.started()
         try:
+            due = trio.current_time()
             while not (self.closed and not self._pending):
-                with trio.move_on_after(self._limits.flush_seconds):
+                if not (self._pending or self.closed):
+                    await self._changed.wait()
+                with trio.move_on_at(due):
                     await self._wanted.wait()
                 self._wanted = trio.Event()
+                due = trio.current_time() + self._limits.flush_seconds
                 if self._pending:
                     await self._flush()
                 if self.closed and self._pending:

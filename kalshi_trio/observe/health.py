@@ -7,20 +7,26 @@ that answers says nothing of that.
 from __future__ import annotations
 
 import datetime
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import trio
 
+from kalshi_trio.file_lock import is_held
 from kalshi_trio.fileio import write_whole
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.observe.stats import Stats
+from kalshi_trio.own_hash import checked_json, json_with_hash
 
 EVERY = 1.0
+NAMED = 20
+"""Markets without a whole book that the status names; it counts them all."""
+NAMED_IN_TEXT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,10 @@ class Bounds:
     sign_of_life: float = 40.0
     """Anything at all that is received: a connection is given up after 30 s of silence."""
     connecting: float = 60.0
+    book: float = 15.0
+    """A first snapshot is waited for 10 s before its absence is a gap; a lost book is asked for at once."""
+    quiet: float = 60.0
+    """Without a frame for so long, `health` says that there are only pongs."""
     journal: float = 5.0
     sink: float = 300.0
 
@@ -63,7 +73,15 @@ def status_of(stats: Stats, wall_ns: int, mono_ns: int) -> dict[str, Any]:
             "last_fsync": age(journal.last_fsync_mono_ns),
             "error": journal.error,
         },
-        "builder": {"frame": builder.frame, "gaps_opened": builder.gaps_opened, "books_valid": builder.books_valid},
+        "builder": {
+            "frame": builder.frame,
+            "gaps_opened": builder.gaps_opened,
+            "books_valid": builder.books_valid,
+            "wanted": builder.wanted,
+            "closed": builder.closed,
+            "not_whole": {ticker: age(since) for ticker, since in islice(builder.not_whole.items(), NAMED)},
+            "not_whole_count": len(builder.not_whole),
+        },
         "sinks": {
             name: {
                 "state": sink.state,
@@ -87,7 +105,31 @@ def judge(status: dict[str, Any], now_ns: int, bounds: Bounds) -> list[str]:
     silent = (now_ns - status["at_ns"]) / 1e9
     if silent > bounds.status:
         return [f"the recorder has not said how it is for {silent:.0f}s: it hangs, or was killed"]
-    return [*_feed(status, bounds), *_journal(status, bounds), *_sinks(status, bounds)]
+    return [*_feed(status, bounds), *_books(status, bounds), *_journal(status, bounds), *_sinks(status, bounds)]
+
+
+def manner(status: dict[str, Any], bounds: Bounds | None = None) -> str:
+    """How a recorder that is well is: how much came, and whether anything comes now."""
+    feed, builder, bounds = status["feed"], status["builder"], bounds or Bounds()
+    text = f"session {status['session']}, {feed['received']} frames received"
+    if builder["wanted"] and builder["closed"] == builder["wanted"]:
+        return f"{text}, no market is open"
+    if feed["state"] != "connected":
+        return f"{text}, {feed['state']} since {status['running']:.0f}s"
+    age = feed["last_frame"] if feed["last_frame"] is not None else status["running"]
+    return f"{text}, nothing but pongs for {age:.0f}s" if age > bounds.quiet else text
+
+
+def _books(status: dict[str, Any], bounds: Bounds) -> list[str]:
+    """Wanted markets that are open and without a whole book for longer than it takes to get one."""
+    builder = status["builder"]
+    late = [ticker for ticker, age in builder["not_whole"].items() if age is None or age > bounds.book]
+    if status["feed"]["state"] != "connected" or not late:
+        return []
+    open_ = builder["wanted"] - builder["closed"]
+    count = builder["not_whole_count"]
+    more = f" and {count - NAMED_IN_TEXT} more" if count > NAMED_IN_TEXT else ""
+    return [f"{open_ - count} of {open_} books: none, or no whole one, of {', '.join(late[:NAMED_IN_TEXT])}{more}"]
 
 
 def _feed(status: dict[str, Any], bounds: Bounds) -> list[str]:
@@ -152,15 +194,22 @@ def _forget(path: Path) -> None:
 def _write(path: Path, status: dict[str, Any]) -> None:
     """Without fsync: a second later it is written anew, and after a power cut nobody is left of whom it tells."""
     with suppress(OSError):
-        write_whole(path, json.dumps(status).encode(), durable=False)
+        write_whole(path, json_with_hash(status), durable=False)
 
 
 def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict[str, Any] | None, list[str]]:
-    """The status of the recorder that holds `data`, and what is wrong with it."""
+    """The status of the recorder that holds `data`, and what is wrong with it.
+
+    Whether one runs at all is asked of the lock, which the kernel lets go when its holder dies, however that was.
+    """
     try:
-        status = json.loads((data / "status.json").read_text())
+        status = checked_json(read_regular(data / "status.json"))
+        held = is_held(data / "recorder.lock")
+        if held is False:
+            silent = (now_ns - status["at_ns"]) / 1e9
+            return status, [f"no recorder runs in {data}: the last one was killed, {silent:.0f}s ago or less"]
         return status, judge(status, now_ns, bounds or Bounds())
     except FileNotFoundError:
         return None, [f"no recorder runs in {data}"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, [f"{data / 'status.json'} cannot be read: {error}"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return None, [f"{data / 'status.json'} cannot be read, or is another version's: {error!r}"]

@@ -25,6 +25,8 @@ STAMPED = ("deltas", "trades", "tickers")
 """Tables with a row a frame and the exchange's time in it."""
 OLD = SECOND
 SAY_EVERY = 10 * SECOND
+SAY_SELDOM = 640 * SECOND
+"""Twice as long after each line, up to this: a clock that is wrong by minutes stays so for days."""
 SKEW_OVER = 60 * SECOND
 OTHER_CLOCK = 3600 * SECOND
 """Minutes can be lateness; hours are another clock: a wrong one, or that of a recording which is being played."""
@@ -34,8 +36,8 @@ class Lateness:
     """The session's times, stage by stage. Used on the event loop only.
 
     Exchange → receive may be negative: where the exchange's clock is ahead of ours. Frames that were more than a second
-    old when they came are warned of, in one line in ten seconds; where the clocks are hours apart, age means nothing,
-    and that is said once instead.
+    old when they came are warned of, in a line after 10, 20, 40 … 640 seconds; where the clocks are hours apart, age
+    means nothing, and that is said once instead.
     """
 
     def __init__(self) -> None:
@@ -90,6 +92,8 @@ class _Skew:
     def take(self, now_ns: int, least: int) -> int:
         """The estimate with this one."""
         second = now_ns // SECOND
+        if self._least and second < self._least[-1][0] - SKEW_OVER // SECOND:
+            self._least.clear()  # our clock was set back: what it showed before is no minute of this one
         if self._least and self._least[-1][0] >= second:
             second, before = self._least.pop()
             least = min(least, before)
@@ -108,20 +112,26 @@ class _Old:
 
     def __init__(self) -> None:
         self._count = self._worst = 0
-        self._say_at = 0
+        self._say_at = self._latest = self._last_old = 0
+        self._wait = SAY_EVERY
         self._other_clock = False
 
     def look(self, now_ns: int, ages: Nanoseconds, skew: int) -> None:
         if abs(skew) > OTHER_CLOCK:
             self._say_other(skew)
             return
+        if now_ns < self._latest - SKEW_OVER or now_ns > self._last_old + max(self._wait, SKEW_OVER):
+            self._say_at, self._wait = 0, SAY_EVERY  # our clock was set back, or all was well for long enough
+        self._latest = now_ns
         count = int(np.count_nonzero(ages > OLD))
         if count:
+            self._last_old = now_ns
             self._count += count
             self._worst = max(self._worst, int(ages.max()))
         if self._count and now_ns >= self._say_at:
             self._say(skew)
-            self._say_at = now_ns + SAY_EVERY
+            self._say_at = now_ns + self._wait
+            self._wait = min(2 * self._wait, SAY_SELDOM)
 
     def _say(self, skew: int) -> None:
         log.warning(

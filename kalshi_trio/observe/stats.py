@@ -68,6 +68,11 @@ class BuilderStats:
     """Verdict → how many."""
     books_valid: int = 0
     markets: int = 0
+    wanted: int = 0
+    closed: int = 0
+    """Of those that are wanted, how many are closed: no book of them is to come."""
+    not_whole: dict[str, int] = field(default_factory=dict)
+    """Wanted markets that are not closed and whose book is not whole → since when, by the monotonic clock (ns)."""
     by_type: dict[str, int] = field(default_factory=dict)
     tops: dict[str, Top] = field(default_factory=dict)
     busy: dict[str, int] = field(default_factory=dict)

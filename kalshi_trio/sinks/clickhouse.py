@@ -29,8 +29,10 @@ from kalshi_trio.sinks.clickhouse_schema import (
     PROGRESS_SCHEMA,
     added,
     check,
+    check_replicated,
     columns,
     create_statements,
+    on_cluster,
 )
 from kalshi_trio.sinks.hints import NEVER, believed, seal
 from kalshi_trio.sinks.pace import Pace
@@ -50,7 +52,8 @@ REMOVING_SECS = 600.0
 class ClickHouseStore:
     """A `Store` in one database; `live(session)` says whether its rows belong in `latest_levels`.
 
-    `bits(n)` gives n random bits: a fence's epochs on servers.
+    `bits(n)` gives n random bits: a fence's epochs on servers. `cluster`: whose replicas the place's address stands for,
+    empty for one server.
     """
 
     name = "ClickHouse"
@@ -61,6 +64,7 @@ class ClickHouseStore:
         database: str = "kalshi",
         live: Callable[[str], bool] = lambda session: "~" not in session,
         bits: Callable[[int], int] = secrets.randbits,
+        cluster: str = "",
     ) -> None:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", database):
             message = f"CLICKHOUSE_DATABASE {database!r}: use letters, digits and _, and no digit first"
@@ -68,7 +72,7 @@ class ClickHouseStore:
         self._place = place
         self._database = database
         self._live = live
-        self._link = Link(place, database)
+        self._link = Link(place, database, cluster if place.remote else "")
         self._fence = Fence(self._link, bits, self._held) if place.remote else None
         self._levels = LevelState()
         self._said = Pace(_logger)
@@ -179,7 +183,7 @@ class ClickHouseStore:
     def _make_missing(self) -> None:
         client, name = self._client, {"database": self._database}
         if not client.query("SELECT 1 FROM system.databases WHERE name = {database:String}", name).result_rows:
-            client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`")
+            client.command(f"CREATE DATABASE IF NOT EXISTS `{self._database}`{on_cluster(self._link.cluster)}")
         tables = client.query(
             "SELECT name, engine, partition_key FROM system.tables WHERE database = {database:String}", name
         ).result_rows
@@ -187,7 +191,7 @@ class ClickHouseStore:
             "SELECT table, name, type FROM system.columns WHERE database = {database:String}", name
         ).result_rows
         found = {table: {column: kind for of, column, kind in present if of == table} for table, _, _ in tables}
-        statements = create_statements(self._database, embedded=not self._place.remote)
+        statements = create_statements(self._database, embedded=not self._place.remote, cluster=self._link.cluster)
         adding: list[str] = []
         for table, engine, partition_key in tables:
             if table in statements:
@@ -199,6 +203,7 @@ class ClickHouseStore:
                     engine,
                     partition_key,
                 )
+                check_replicated(self._link.cluster, self._database, table, engine)
                 adding += older
         for statement in (*adding, *(made for table, made in statements.items() if table not in found)):
             client.command(statement)

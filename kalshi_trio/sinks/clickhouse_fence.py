@@ -91,6 +91,8 @@ class Fence:
         asked = f"SELECT max(epoch), toString(serverUUID()), hostName() FROM {self._link.full(FENCE)} "  # noqa: S608  our own names
         epoch, server, host = self._link.one(asked + "WHERE session = {session:String}", {"session": session})
         if server != self._link.server:
+            if self._link.cluster:
+                raise SinkUnavailable(f"another replica answers ({host})")
             raise SinkRefused(
                 f"another server answers than before ({host}): an insert may still run on the old one, where it cannot "
                 "be ended. Let CLICKHOUSE_URL name one server, or start the recorder anew if the old one is gone"

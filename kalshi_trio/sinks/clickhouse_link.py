@@ -16,6 +16,8 @@ from kalshi_trio.sinks.clickhouse_schema import columns
 
 LOOKS = 6
 """Connections by which a server is looked for behind the first one: one of two that are chosen at random hides once in 32."""
+TRIES = 32
+"""Connections by which a replica is looked for."""
 
 ONE_PART = {
     "max_insert_block_size": 100_000_000,
@@ -33,25 +35,30 @@ _BROKEN = (ValueError, LookupError, ArithmeticError, RuntimeError, TypeError, EO
 class Link:
     """Blocking. Everything raises SinkUnavailable or SinkRefused; `server` is the UUID of the one that answers."""
 
-    def __init__(self, place: Place, database: str) -> None:
+    def __init__(self, place: Place, database: str, cluster: str = "") -> None:
         self.database = database
+        self.cluster = cluster
         self.remote = place.remote
         self.server = ""
         self._place = place
         self._client: Client | None = None
 
     def open(self) -> None:
-        """Connects unless connected. Raises ConfigError where more than one server answers at the address."""
-        if self._client is not None:
-            return
-        with translated(self._place.secret):
-            self._client = self._place.connect()
-        if self.remote:
-            try:
-                self._look_who_answers()
-            except BaseException:
-                self._client = None
-                raise
+        """Connects unless connected. Raises ConfigError where more than one server answers at the address.
+
+        With a cluster there may be several: the one that answered first is gone back to each time.
+        """
+        if self._client is None:
+            with translated(self._place.secret):
+                self._client = self._place.connect()
+            if self.remote and not self.cluster:
+                try:
+                    self._look_who_answers()
+                except BaseException:
+                    self._client = None
+                    raise
+        if self.cluster:
+            self._go_back()
 
     def drop(self) -> None:
         """Forgets the client: until `open` everything is unavailable. Any thread may call it."""
@@ -125,10 +132,25 @@ class Link:
             names = " and ".join(sorted(name.partition(" ")[2] for name in found))
             raise ConfigError(
                 f"CLICKHOUSE_URL is answered by more than one server ({names}): each knows only its own inserts, so none "
-                "can say what is stored. Name one of them, not the balancer in front of them; replicas copy the rows "
-                "from it"
+                "can say what is stored. Name one of them, not the balancer in front of them; or, where they are replicas "
+                "of one cluster, name that too (CLICKHOUSE_CLUSTER)"
             )
         self.server = self.server or server
+
+    def _go_back(self) -> None:
+        """Connects anew until the replica answers by which everything is stored and asked: the first one."""
+        if not self.one("SELECT count() FROM system.clusters WHERE cluster = {name:String}", {"name": self.cluster})[0]:
+            raise ConfigError(f"CLICKHOUSE_CLUSTER {self.cluster!r}: the server knows no cluster of that name")
+        for _ in range(TRIES):
+            (server,) = self.one("SELECT toString(serverUUID())")
+            self.server = self.server or server
+            if server == self.server:
+                return
+            self._place.reconnect()
+        raise SinkUnavailable(
+            f"the replica of {self.cluster} that this recorder stores into does not answer, others do: an insert may "
+            "still run on it. If it is gone for good, start the recorder anew"
+        )
 
 
 def _arrow(rows: pa.Table) -> bytes:

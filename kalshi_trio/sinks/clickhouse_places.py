@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ProgrammingError
 from clickhouse_connect.driver.httputil import check_env_proxy
 from urllib3 import PoolManager, ProxyManager
 
-from kalshi_trio.errors import ConfigError, FolderNotWritable, InUse, SinkRefused
+from kalshi_trio.errors import ConfigError, FolderNotWritable, InUse, SinkRefused, SinkUnavailable
 from kalshi_trio.file_lock import FileLock
 from kalshi_trio.sinks.interruptible import interruptible
 
@@ -177,11 +178,17 @@ class Server:
             self._client = None
 
 
+_SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What is short now, and may not be in a second."""
+
+
 def _hold(folder: Path) -> FileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder.with_name(f"{folder.name}.lock"), "DATA_DIR")
     except OSError as error:
+        if error.errno in _SCARCE:
+            raise SinkUnavailable(f"{folder}: {error.strerror}") from error
         message = f"{folder}: {error.strerror}. Choose a data folder that this user may write (DATA_DIR)."
         raise FolderNotWritable(message) from error
     except InUse as error:

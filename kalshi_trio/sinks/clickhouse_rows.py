@@ -74,6 +74,8 @@ class ClickHouseRows:
                 for part in worse:
                     why = "its checksums differ: " + str(error)[:200]
                     report(RowDamage(f"{table}, part {part.name}", part.first, part.last, why))
+                if not worse and self._place.remote and isinstance(error, RowsDamaged):
+                    raise SinkUnavailable(str(error)) from error  # a server that gave up, for want of memory or time
                 if not worse:
                     report(RowDamage(table, after + 1, through, f"cannot be read: {error}"))
                     return

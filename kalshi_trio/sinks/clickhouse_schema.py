@@ -86,16 +86,25 @@ def columns(table: str) -> dict[str, str]:
     return stored | ({name: kind for name, (kind, _) in _ALIASES.items()} if "side" in stored else {})
 
 
-def create_statements(database: str, *, embedded: bool = False) -> dict[str, str]:
+def on_cluster(cluster: str) -> str:
+    """What makes a statement that makes something do so on all servers of a cluster; empty without one."""
+    return f" ON CLUSTER `{cluster}`" if cluster else ""
+
+
+def create_statements(database: str, *, embedded: bool = False, cluster: str = "") -> dict[str, str]:
     """Name → statement that makes it, in the order in which they must be made; `latest_book` is a view.
 
-    `embedded`: the engine shares its processors with the recorder.
+    `embedded`: the engine shares its processors with the recorder. `cluster`: on all its servers, with replicated tables.
     """
     settings = _DURABLE + (_FEW_MERGES if embedded else "")
     # An insert into the embedded engine has ended when its call has: there is nothing to fence off.
-    made = {table: _create(database, table, settings) for table in _SCHEMAS if not (embedded and table == FENCE)}
+    made = {
+        table: _create(database, table, settings, cluster) for table in _SCHEMAS if not (embedded and table == FENCE)
+    }
     aliases = ", ".join(f"{expression} AS {name}" for name, (_, expression) in _ALIASES.items())
-    made[BOOK] = _BOOK.format(view=f"`{database}`.{BOOK}", levels=f"`{database}`.{LEVELS}", aliases=aliases)
+    made[BOOK] = _BOOK.format(
+        view=f"`{database}`.{BOOK}{on_cluster(cluster)}", levels=f"`{database}`.{LEVELS}", aliases=aliases
+    )
     return made
 
 
@@ -121,6 +130,15 @@ def check(database: str, table: str, found: Mapping[str, str], engine: str, part
         raise ConfigError(message)
 
 
+def check_replicated(cluster: str, database: str, table: str, engine: str) -> None:
+    """Raises ConfigError if a cluster's servers would not all have the rows of a table that is there."""
+    if cluster and table != BOOK and not engine.startswith(("Replicated", "Shared")):
+        raise ConfigError(
+            f"CLICKHOUSE_CLUSTER is {cluster}, and the table {database}.{table} is not replicated ({engine}): another of its "
+            "servers would have none of its rows. Choose another database (CLICKHOUSE_DATABASE), or name one server alone"
+        )
+
+
 def _problems(table: str, found: Mapping[str, str], engine: str, partition_key: str) -> list[str]:
     if table == BOOK:
         return [] if engine == "View" else [f"it is no view but a table ({engine})"]
@@ -136,13 +154,15 @@ def _problems(table: str, found: Mapping[str, str], engine: str, partition_key: 
     return problems
 
 
-def _create(database: str, table: str, settings: str) -> str:
+def _create(database: str, table: str, settings: str, cluster: str) -> str:
     lines = [f"`{field.name}` {_type(field)} CODEC({_codec(field)})" for field in _SCHEMAS[table]]
     if "side" in columns(table):
         lines += [f"`{name}` {kind} ALIAS {expression}" for name, (kind, expression) in _ALIASES.items()]
     engine = _REPLACING.get(table, "MergeTree PARTITION BY date ORDER BY (session, frame, row)")
     options = f"SETTINGS non_replicated_deduplication_window = 0, {settings}"
-    return f"CREATE TABLE `{database}`.{table} ({', '.join(lines)}) ENGINE = {engine} {options}"
+    replicated = "Replicated" if cluster else ""
+    made = f"CREATE TABLE `{database}`.{table}{on_cluster(cluster)} ({', '.join(lines)})"
+    return f"{made} ENGINE = {replicated}{engine} {options}"
 
 
 def _type(field: pa.Field) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kalshi_trio.own_hash import KEY, fits
+from kalshi_trio.own_hash import whole
 from kalshi_trio.protocol.schema import ROW_SCHEMAS, beyond
 from kalshi_trio.sinks.batch import frames_of
 from kalshi_trio.sinks.parquet_names import RowFile, not_covered
@@ -25,6 +25,8 @@ PIECE = 65_536
 """Rows unpacked at a time."""
 _FOOT = 8
 """Bytes behind the footer: its length and a magic word."""
+_LONGEST = 64 << 20
+"""No footer is longer, whatever it says of itself."""
 
 
 class Stray(NamedTuple):
@@ -114,21 +116,22 @@ class ParquetRows:
     def _look(self, path: str, table: str, file: RowFile) -> str:
         about = self._about(path)
         if not about:
-            return "cannot be read: it is no whole Parquet file, or none of ours"
+            return "cannot be read: checksum differs, or it is no Parquet file of ours"
         named = {"session": file.session, "table": table, "date": file.date}
         named |= {"first_frame": str(file.lo), "last_frame": str(file.hi)}
         if any(about.get(name) != value for name, value in named.items()):
             written = "{table}/date={date}/{session}-{first_frame}-{last_frame}.parquet".format_map(_Known(about))
             return f"it was written as {written}"
-        with self._shelf.open(path) as source:
-            source.seek(-_FOOT, 2)
-            footer = int.from_bytes(source.read(4), "little")
-            return "" if fits(source, about.get(KEY, ""), footer + _FOOT) else "checksum differs"
+        return ""
 
     def _about(self, path: str) -> dict[str, str]:
-        """The metadata that `encode` put in; empty for a file that cannot be read."""
+        """The metadata that `encode` put in; empty for a file that is not what it wrote: no byte of that is decoded."""
         try:
             with self._shelf.open(path) as source:
+                source.seek(max(source.size() - _FOOT, 0))
+                footer = int.from_bytes(source.read(4), "little")
+                if not whole(source, min(footer + _FOOT, _LONGEST)):
+                    return {}
                 found = pq.ParquetFile(source).metadata.metadata or {}
             return {key.decode(): value.decode() for key, value in found.items() if key != b"ARROW:schema"}
         except (pa.ArrowException, OSError, ValueError):

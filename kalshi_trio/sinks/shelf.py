@@ -101,13 +101,12 @@ class LocalShelf:
     def read(self, path: str) -> bytes:
         """See Shelf."""
         with _said(str(self._root / path)):
-            try:
-                return (self._root / path).read_bytes()
-            except FileNotFoundError:
-                return b""
+            return (self._root / path).read_bytes() if (self._root / path).is_file() else b""
 
     def open(self, path: str) -> pa.NativeFile:
         """See Shelf."""
+        if not (self._root / path).is_file():  # a pipe would let its reader wait for ever
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root / path))
         return pa.OSFile(str(self._root / path))
 
     def sweep(self, folder: str, prefix: str) -> None:

@@ -162,9 +162,10 @@ class _Task:
         stats.gaps_opened, stats.gaps_healed = state.gaps_opened, state.gaps_healed
 
 
-def look(builder: Builder, stats: BuilderStats, most: int) -> None:
+def look(builder: Builder, stats: BuilderStats, most: int, mono_ns: int) -> None:
     """Puts into `stats` what people look at: counts by type, audits, drift, tops of the `most` busiest markets.
 
+    `mono_ns`: the monotonic clock now, for what is to be known since when.
     Walks all markets, so it is for once a second, not for every frame.
     """
     state = builder.state
@@ -173,6 +174,14 @@ def look(builder: Builder, stats: BuilderStats, most: int) -> None:
     stats.drift = state.census.lines()
     stats.markets = len(state.markets)
     stats.books_valid = sum(market.valid for market in state.markets.values())
+    wanted = {ticker: state.markets.get(ticker) for ticker in state.wanted}
+    stats.wanted = len(wanted)
+    stats.closed = sum(market is not None and market.closed > 0 for market in wanted.values())
+    stats.not_whole = {
+        ticker: stats.not_whole.get(ticker, mono_ns)
+        for ticker, market in wanted.items()
+        if market is None or not (market.valid or market.closed)
+    }
     busiest = sorted(state.markets.values(), key=lambda market: market.deltas, reverse=True)[:most]
     stats.busy = {market.ticker: market.deltas for market in busiest}
     stats.tops = {market.ticker: Top(*market.book.top(), market.valid) for market in busiest}

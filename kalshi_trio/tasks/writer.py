@@ -141,6 +141,10 @@ class _Writer:
         held = self._held = await self._call(self._store.positions, self._session)
         hint = 0 if self._lost else await self._call(self._store.hint, self._session, dict(held), self._source.last())
         self._uncertain = self._lost = False
+        most, last = max(self._held.values()), self._source.last()
+        if most > last:
+            what = "%s holds session %s up to frame %d, its journal ends at record %d: an end of the journal is missing"
+            _logger.error(what, self._store.name, self._session, most, last)
         start = max(hint, min(self._held.values()))
         self._stats.through = start
         self._stats.pending_rows = 0
@@ -261,6 +265,10 @@ async def _called(sink: Sink, call: Callable[..., _T], *args: object) -> _T:
             result = await sink.door.run(call, *args)
         except (SinkError, UserError) as error:
             failure = error  # raised outside, since a nursery would wrap it
+        except RuntimeError as error:
+            if "start new thread" not in str(error):  # all that Python says where memory for one is short
+                raise
+            failure = SinkUnavailable(f"no thread for {sink.store.name}: {error}")
         nursery.cancel_scope.cancel(reason="the call has ended")
     if failure is not None:
         raise failure

@@ -45,7 +45,9 @@ def _sink(spec: str, settings: Settings) -> Sink:
     if "://" in where:
         place = Server(where, settings.clickhouse_user, password)
     # `latest_levels` is about live sessions: an older one that is replayed must not look like the newest.
-    store = ClickHouseStore(place, settings.clickhouse_database, live=lambda _: False)
+    store = ClickHouseStore(
+        place, settings.clickhouse_database, live=lambda _: False, cluster=settings.clickhouse_cluster
+    )
     return _made(store, settings, settings.batch_flush_secs)
 
 

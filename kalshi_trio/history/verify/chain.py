@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kalshi_trio.history.verify.findings import Finding
 from kalshi_trio.history.verify.identity import session_id
 from kalshi_trio.journal import manifest as manifests
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.folder import sessions
 
 
@@ -23,7 +24,7 @@ def chain(data: Path) -> list[Link]:
     """Links that are broken, and manifests that are not what their successors name."""
     found = []
     folders = sessions(data)
-    read = {folder: manifests.read(folder) for folder in folders}
+    read = {folder: manifests.read_as_it_stands(folder)[0] for folder in folders}
     named = {session_id(folder, about): folder for folder, about in read.items()}
     for folder, about in read.items():
         if about is None or about.previous is None:
@@ -40,6 +41,6 @@ def chain(data: Path) -> list[Link]:
 
 def _sha256(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path)).hexdigest()
     except OSError:
         return ""

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from kalshi_trio import session_readme
 from kalshi_trio.errors import JournalDamaged
-from kalshi_trio.history.verify.findings import Finding
+from kalshi_trio.history.verify.findings import Finding, Level
 from kalshi_trio.journal import checkpoints
-from kalshi_trio.journal.index import intact, read_index
+from kalshi_trio.journal.batches import closed_index, scan_file, tagged
+from kalshi_trio.journal.files import open_regular
+from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.manifest import Manifest, Segment
-from kalshi_trio.journal.names import segment_of
+from kalshi_trio.journal.names import DAMAGED, segment_files, segment_of, strangers
+from kalshi_trio.journal.tags import FORMAT
 
 
 def number_of(entry: Segment) -> int:
@@ -32,28 +35,66 @@ def sealed_segments(folder: Path, manifest: Manifest, retired: list[int]) -> Ite
 
 
 def others(folder: Path, manifest: Manifest | None) -> Iterator[Finding]:
-    """Checkpoints and a README.md that are damaged, segments that no manifest knows, and what a crash left."""
+    """Checkpoints and a README.md that are damaged, segments that are open, or known to no manifest, or are none."""
+    older = manifest is not None and manifest.format < FORMAT
     for path in sorted(folder.glob("*.checkpoint")):
-        if not checkpoints.whole(path):
+        if not (checkpoints.whole(path) or (older and checkpoints.whole(path, older=True))):
             what = "not what was written; a missing checkpoint costs time, not rows"
             yield Finding("damage", "journal", path.name, what)
     if manifest is not None and manifest.verdict != "open":
         known = {number_of(entry) for entry in manifest.segments}
-        for path in sorted(folder.glob("*.arrows")):
+        for path in segment_files(folder):
             if segment_of(path) not in known:
                 yield Finding("damage", "journal", path.name, "a segment that the manifest does not know")
-    readme = folder / "README.md"
-    if readme.exists() and not session_readme.intact(readme):
-        yield Finding("damage", "manifest", readme.name, "not what was written; no row depends on it")
+    else:
+        for path in segment_files(folder):
+            yield from _open_segment(path)
+    for path in strangers(folder):
+        yield Finding("note", "journal", path.name, "called like a segment, and none: it is left alone")
+    for path in sorted(folder.glob(f"*{DAMAGED}")):
+        yield Finding("note", "journal", path.name, "as recovery found it, with bytes that are not what was written")
+    yield from _readme(folder / "README.md")
     for path in sorted(folder.glob("*.tmp")):
         yield Finding("note", "journal", path.name, "left by a process that was killed; the next start removes it")
 
 
+def _readme(path: Path) -> Iterator[Finding]:
+    try:
+        intact = not path.exists() or session_readme.intact(path)
+    except OSError:
+        intact = False
+    if not intact:
+        yield Finding("damage", "manifest", path.name, "not what was written; no row depends on it")
+
+
+def _open_segment(path: Path) -> Iterator[Finding]:
+    """What its own tags say against it, records apart: those that are lost the journal's walk names."""
+    try:
+        if closed_index(path) is not None:
+            return
+        if not tagged(path):
+            what = "an older version recorded it: its batches have no checksums and are read as they stand"
+            yield Finding("note", "journal", path.name, what)
+            return
+        found = scan_file(path)
+        if found.tail and not found.torn:
+            found = scan_file(path)  # it may have been written just then
+    except OSError as error:
+        yield Finding("damage", "journal", path.name, f"cannot be read: {error.strerror}")
+        return
+    for start, end in found.bad:
+        yield Finding("damage", "journal", path.name, f"bytes {start}-{end - 1} are not what was written")
+    if found.tail:
+        what = f"behind its last whole batch {found.tail.end - found.tail.start} bytes are torn"
+        level: Level = "note" if found.torn else "damage"
+        yield Finding(level, "journal", path.name, what if found.torn else f"{what}, or damaged")
+
+
 def _segment(path: Path, entry: Segment) -> Iterator[Finding]:
-    if not path.exists():
+    if not path.is_file():
         yield Finding("damage", "journal", entry.file, "the segment is gone", entry.frames)
         return
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if path.stat().st_size != entry.bytes:
         what = f"{path.stat().st_size} bytes instead of the {entry.bytes} that were sealed"
@@ -68,8 +109,6 @@ def _segment(path: Path, entry: Segment) -> Iterator[Finding]:
         return
     if found is None:
         yield Finding("note", "journal", index.name, "no index: reading walks through the whole segment", entry.frames)
-    elif not intact(index):
-        yield Finding("damage", "journal", index.name, "checksum differs" + _NOT_LOST, entry.frames)
     elif (found.bytes, found.sha256) != (entry.bytes, entry.sha256):
         yield Finding("damage", "journal", index.name, "speaks of another segment than was sealed", entry.frames)
 

@@ -8,8 +8,9 @@ from msgspec import Struct, field
 
 from kalshi_trio.journal.manifest import Coverage
 
-Level = Literal["damage", "hole", "pending", "note"]
-"""`damage` ends in exit code 4, `hole` in 3; `pending` (rows not stored yet) and `note` change nothing."""
+Level = Literal["damage", "gap", "pending", "note"]
+"""`damage` ends in exit code 4, `gap` (all that is known to be missing, or not known to be there) in 3; `pending` (rows not
+stored yet) and `note` change nothing."""
 
 
 class Lost(Struct, frozen=True):
@@ -131,6 +132,8 @@ class SessionReport(Struct):
     tally: dict[str, int] = field(default_factory=dict)
     segments: int = 0
     retired: list[int] = field(default_factory=list)
+    older: bool = False
+    """Sealed by rules that made other rows: these were not made again."""
     tables: dict[str, Table] = field(default_factory=dict)
     sequences: list[Run] = field(default_factory=list)
     gaps: list[Hole] = field(default_factory=list)
@@ -140,7 +143,7 @@ class SessionReport(Struct):
 
     @property
     def exit_code(self) -> int:
-        """As in the contract: 0 clean, 3 known gaps or cut short, 4 damage."""
+        """0 clean, 3 known gaps, cut short or nothing recorded, 4 damage."""
         return code_of(self.findings)
 
 
@@ -161,4 +164,4 @@ class Report(Struct):
 def code_of(findings: list[Finding]) -> int:
     """The exit code that these come to."""
     levels = {finding.level for finding in findings}
-    return 4 if "damage" in levels else 3 if "hole" in levels else 0
+    return 4 if "damage" in levels else 3 if "gap" in levels else 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
-import pyarrow as pa
-
+from kalshi_trio.journal.batches import about_segment
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.manifest import Manifest
+from kalshi_trio.journal.names import segment_files
 
 _NAMED = re.compile(r"^Session `([^`]+)`", re.MULTILINE)
 
@@ -23,17 +25,14 @@ def session_id(folder: Path, manifest: Manifest | None) -> str:
 
 def _heads(folder: Path) -> list[str]:
     found = []
-    for path in sorted(folder.glob("*.arrows")):
-        try:
-            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-                found.append((reader.schema.metadata or {})[b"session"].decode())
-        except (pa.ArrowException, OSError, KeyError, ValueError):
-            continue
-    return found
+    for path in segment_files(folder):
+        with suppress(OSError):
+            found.append(about_segment(path).get("session", ""))
+    return list(filter(None, found))
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return read_regular(path).decode(errors="replace")
     except OSError:
         return ""

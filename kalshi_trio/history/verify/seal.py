@@ -13,12 +13,14 @@ import msgspec
 from kalshi_trio.history.verify.findings import Finding
 from kalshi_trio.history.verify.journal_walk import Ended, Walk
 from kalshi_trio.journal.digest import session_digest
+from kalshi_trio.journal.files import read_regular
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment, Verdict
+from kalshi_trio.journal.tags import FORMAT
 from kalshi_trio.sealing import conclude, introduce, verdict_of
 
 MOST = 5
 """Differences that are told one by one."""
-_NOT_KNOWN = ("lateness_ms", "previous", "clock", "segments", "name")
+_NOT_KNOWN = ("format", "lateness_ms", "previous", "clock", "segments", "name")
 """Fields that no record tells: measured live, or looked at elsewhere."""
 _HASH = re.compile(r"SHA-256 of `manifest.json`: `([0-9a-f]{64})`")
 
@@ -34,7 +36,7 @@ def inner(manifest: Manifest, folder: Path) -> Iterator[Finding]:
     told = tally.decoded + tally.control + tally.unknown + tally.refused
     if not tally.received == tally.journalled == told:
         yield damage("tally", f"received {tally.received}, journalled {tally.journalled}, accounted for {told}")
-    if manifest.format != 1 or manifest.clock not in ("receive", "exchange"):
+    if manifest.format not in (1, FORMAT) or manifest.clock not in ("receive", "exchange"):
         yield damage("format", f"format {manifest.format}, clock {manifest.clock!r}")
     if manifest.name != folder.name:
         yield damage("name", f"{manifest.name!r} in the folder {folder.name!r}")
@@ -112,6 +114,6 @@ def _short(value: object) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace")
+        return read_regular(path).decode(errors="replace")
     except OSError:
         return ""

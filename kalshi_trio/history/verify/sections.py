@@ -70,7 +70,7 @@ def _coverage(one: SessionReport) -> Section:
 
 def findings(found: list[Finding]) -> Section:
     """The worst first."""
-    order = {"damage": 0, "hole": 1, "pending": 2, "note": 3}
+    order = {"damage": 0, "gap": 1, "pending": 2, "note": 3}
     lines = [
         (one.level, one.place, one.where, _frames(one.frames), " ".join([one.what, *_concerned(one)]))
         for one in sorted(found, key=lambda one: order[one.level])
@@ -86,11 +86,19 @@ def head(one: SessionReport) -> str:
     return f"{one.name} ({one.session}), {one.verdict}: {one.records:,} records in {count}{retired}; {tally}"
 
 
-def verdict(one: SessionReport) -> str:
-    """How it ended for this session."""
-    words = {0: "clean", 3: "sound, with known gaps", 4: "DAMAGED"}
-    state = ", still open" if one.verdict == "open" else ""
-    return f"{one.name}: {words[one.exit_code]}{state}"
+def verdict(one: SessionReport, missed: Sequence[str] = ()) -> str:
+    """How it ended for this session: never kinder than what was looked at; `missed`: places that were not."""
+    state = " so far, still open" if one.verdict == "open" else ""
+    words = {0: f"clean{state}", 3: _WITH_GAPS.get(one.verdict, "sound, with known gaps") + state, 4: "DAMAGED"}
+    retired = ["retired segments"] if one.retired else []
+    older = ["rows by today's rules"] if one.older else []
+    left_out = [*retired, *older, *missed]
+    unseen = f" (not checked: {', '.join(left_out)})" if left_out else ""
+    return f"{one.name}: {words[one.exit_code]}{unseen}"
+
+
+_WITH_GAPS = {"cut short": "cut short", "nothing recorded": "nothing recorded"}
+"""Verdicts that say more than that there are gaps."""
 
 
 def last_lines(report: Report) -> list[str]:
@@ -98,7 +106,8 @@ def last_lines(report: Report) -> list[str]:
     missed = [
         f"not checked: {one.place}: {one.why}" + (f" (pid {one.pid})" if one.pid else "") for one in report.not_checked
     ]
-    return [*missed, *(verdict(one) for one in report.sessions)]
+    places = list(dict.fromkeys(one.place for one in report.not_checked))
+    return [*missed, *(verdict(one, places) for one in report.sessions)]
 
 
 _NEVER = "1970-01-01T00:00:00.000000000Z"

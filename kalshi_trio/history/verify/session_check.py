@@ -8,7 +8,7 @@ from pathlib import Path
 from kalshi_trio.errors import JournalDamaged
 from kalshi_trio.history.verify import files, seal
 from kalshi_trio.history.verify.files import number_of
-from kalshi_trio.history.verify.findings import Book, Covered, Finding, SessionReport, Table
+from kalshi_trio.history.verify.findings import Book, Covered, Finding, Level, SessionReport, Table
 from kalshi_trio.history.verify.identity import session_id
 from kalshi_trio.history.verify.journal_walk import Ended, Piece, Walk
 from kalshi_trio.history.verify.sink_check import SinkCheck
@@ -16,8 +16,9 @@ from kalshi_trio.journal import manifest as manifests
 from kalshi_trio.journal.batches import NEVER, closed_index
 from kalshi_trio.journal.digest import session_digest
 from kalshi_trio.journal.manifest import Manifest, Rows, Segment
-from kalshi_trio.journal.names import segment_of
+from kalshi_trio.journal.reading import segments_of
 from kalshi_trio.journal.sinks_report import Said, read_report
+from kalshi_trio.journal.tags import FORMAT
 from kalshi_trio.protocol.coverage import missing
 from kalshi_trio.protocol.state import State
 from kalshi_trio.sealing import concerned, coverage, time_text
@@ -27,9 +28,11 @@ from kalshi_trio.sinks.rows import RowSource
 class SessionCheck:
     """Blocking: take its `steps`; then `report` says it all. Memory is bounded by some thousand records' rows."""
 
-    def __init__(self, folder: Path, sources: list[RowSource]) -> None:
+    def __init__(self, folder: Path, sources: list[RowSource], *, held: bool = False) -> None:
+        """`held`: somebody holds the data folder, and may be recording this session."""
         self._folder = folder
-        self._manifest = manifests.read(folder)
+        self._held = held
+        self._manifest, self._intact = manifests.read_as_it_stands(folder)
         self._session = session_id(folder, self._manifest)
         manifest = self._manifest
         session = self._session
@@ -40,6 +43,8 @@ class SessionCheck:
         self.report.retired = sorted(self._said.retired)
         sinks = self._said.sinks
         self._sinks = [SinkCheck(source, session, sinks.get(source.name.lower())) for source in sources]
+        self._older = self._manifest is not None and self._manifest.format < FORMAT
+        """Sealed by rules that made other rows of the same frames: it can be held against its own seal only."""
         self._made: dict[str, list[Rows]] = {}
         self._all_sure = True
 
@@ -47,6 +52,11 @@ class SessionCheck:
     def open(self) -> bool:
         """Whether nobody has sealed it yet, or its manifest cannot be read."""
         return self._manifest is None or self._manifest.verdict == "open"
+
+    def changed(self) -> Iterator[Finding]:
+        """That its manifest was changed, where nothing else has told that: for what no record contradicts."""
+        if self._manifest is not None and not self._intact and all(one.place != "manifest" for one in self._found):
+            yield seal.damage("manifest.json", "it was changed after it was written: checksum differs")
 
     @property
     def records(self) -> int:
@@ -61,7 +71,8 @@ class SessionCheck:
     def steps(self) -> Iterator[int]:
         """The number of the record that it has come to, after some thousand each time."""
         if not self._manifest and not self._session:
-            self._found.append(Finding("note", "journal", self._folder.name, "nothing was ever recorded in it"))
+            self._found.append(Finding("gap", "journal", self._folder.name, "nothing was ever recorded in it"))
+            self.report.verdict = "nothing recorded"
             return
         yield from self._files()
         entries = self._manifest.segments if self._manifest else []
@@ -73,9 +84,9 @@ class SessionCheck:
         walk = Walk(self._folder, self.report.session, after, self.records or NEVER)
         for found in walk.pieces():
             if isinstance(found, Ended):
-                self._segment(found)
+                self._segment(found._replace(sure=found.sure and not self._older))
             else:
-                self._to_sinks(found)
+                self._to_sinks(found._replace(tables=None) if self._older else found)
                 yield found.hi
         self._finish(walk)
 
@@ -135,12 +146,16 @@ class SessionCheck:
             table: Rows(sum(one.made for one in parts), session_digest(one.digest for one in parts))
             for table, parts in sorted(self._made.items())
         }
-        if manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
+        report.older = self._older and not self.open
+        if report.older:
+            what = "sealed by an older version, whose rules made other rows: held against its own seal, rows not made again"
+            self._found.append(Finding("note", "manifest", "manifest.json", what))
+        elif manifest is not None and not self.open and walk.sure and state.frame == self.records > 0:
             known = rows if self._all_sure else manifest.tally.rows
             self._found += seal.whole(manifest, walk, self._session, known)
-        self._tables(rows)
+        self._tables(rows, state.frame)
         report.records = state.frame
-        report.segments = len({segment_of(path) for path in self._folder.glob("*.arrows")})
+        report.segments = len(segments_of(self._folder))
         report.started, report.ended = time_text(state.started_ns), time_text(state.last_ns)
         tally = state.tally
         report.tally = {name: getattr(tally, name) for name in ("received", "decoded", "control", "unknown", "refused")}
@@ -149,15 +164,27 @@ class SessionCheck:
         self._markets(state)
         if state.gaps_opened:
             what = f"opened {state.gaps_opened:,}, healed {state.gaps_healed:,}"
-            self._found.append(Finding("hole", "journal", "gaps", what))
-        if report.verdict == "cut short":
-            self._found.append(Finding("hole", "journal", "end", "cut short by a crash", (state.frame, state.frame)))
-        if self.open and manifest is not None:
+            self._found.append(Finding("gap", "journal", "gaps", what))
+        if state.tally.refused:
+            what = f"{state.tally.refused:,} could not be read"
+            self._found.append(Finding("gap", "journal", "frames", what))
+        if self.open and self._held:
             self._found.append(Finding("note", "manifest", "manifest.json", "open: the session is not sealed yet"))
+        elif self.open:
+            # Nobody holds the data folder: whoever recorded it is dead.
+            report.verdict = "cut short"
+            what = "cut short, not mended yet: the next recording in this data folder does it"
+            self._found.append(Finding("gap", "journal", "end", what, (state.frame, state.frame)))
+        elif report.verdict == "cut short":
+            self._found.append(Finding("gap", "journal", "end", "cut short by a crash", (state.frame, state.frame)))
+        if not state.tally.received and not (self.open and self._held):
+            report.verdict = "cut short" if report.verdict == "cut short" else "nothing recorded"
+            self._found.append(Finding("gap", "journal", "frames", "nothing was recorded"))
 
-    def _tables(self, rows: dict[str, Rows]) -> None:
+    def _tables(self, rows: dict[str, Rows], last: int) -> None:
         sealed = self._manifest.tally.rows if self._manifest else {}
-        held = {sink.name: sink.finish(ended=not self.open) for sink in self._sinks}
+        ended = not (self.open and self._held)
+        held = {sink.name: sink.finish(last, ended=ended) for sink in self._sinks}
         for sink in self._sinks:
             self._found += sink.findings()
         for table in dict.fromkeys(
@@ -181,8 +208,10 @@ class SessionCheck:
                 percent=found.whole_percent or 0.0,
                 stale_seconds=found.gap_seconds,
             )
+        young = self.open and self._held  # what has not come yet may still come
         for ticker in missing(state):
-            self._found.append(Finding("note", "journal", ticker, "no book of it ever came"))
+            level: Level = "note" if young else "gap"
+            self._found.append(Finding(level, "journal", ticker, "no book of it ever came"))
 
 
 def _cut(piece: Piece, manifest: Manifest | None) -> Iterator[tuple[Piece, Segment | None]]:

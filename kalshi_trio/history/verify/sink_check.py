@@ -73,6 +73,7 @@ class SinkCheck:
     def __init__(self, source: RowSource, session: str, said: Mapping[str, Stored] | None) -> None:
         self.name = source.name
         self._said = said
+        self._last = 0
         self._damage: list[Finding] = []
         self._tables = {
             name: _Table(schema.empty_table(), source.batches(name, session, report=self._report), TableDigest(name))
@@ -114,8 +115,9 @@ class SinkCheck:
                 table.wrong.append(_Wrong(number, frames, made.made, table.in_segment))
             table.digest, table.in_segment = TableDigest(name), 0
 
-    def finish(self, *, ended: bool) -> dict[str, Held]:
-        """What it holds; `ended`: rows behind the last record of the session are foreign, else they are new ones."""
+    def finish(self, last: int, *, ended: bool) -> dict[str, Held]:
+        """What it holds; `ended`: rows behind `last`, the session's last record, are foreign, else they are new ones."""
+        self._last = last
         for table in self._tables.values():
             try:
                 for rows in self._through(table, NEVER) if ended else ():
@@ -137,6 +139,8 @@ class SinkCheck:
             for kind, span in spans.items():
                 setattr(table.held, kind, span.count)
                 what = f"{_KINDS[kind]}: {span.count:,}{_told(kind, table)}"
+                if kind == "foreign" and span.first > self._last:
+                    what += f"; the journal ends at record {self._last}: an end that they were made of is missing there"
                 found.append(Finding("damage", self.name, name, what, (span.first, span.last)))
             if table.held.pending:
                 what = f"rows not stored yet: {table.held.pending:,}"

@@ -39,17 +39,20 @@ async def verify(settings: Settings, console: Terminal, name: str) -> Report:
 def steps(what: Scope, report: Report, pid: int | None) -> Generator[int, None, None]:
     """How many records are done, after some thousand each time."""
     done = 0
+    links = chain(what.settings.data_dir)
+    named = {link.folder for link in links}
     with sources(what.settings, report, pid) as found:
         for source in found:
             report.findings += set_aside(source)
         for folder in what.folders:
-            check = SessionCheck(folder, found)
+            check = SessionCheck(folder, found, held=pid is not None)
             for at in check.steps():
                 yield done + at
             check.report.findings += _beside(found, check.report.session)
+            check.report.findings += check.changed() if folder.name not in named else ()
             done += check.report.records
             report.sessions.append(check.report)
-    for link in chain(what.settings.data_dir):
+    for link in links:
         mine = [one for one in report.sessions if one.name == link.folder]
         if what.all:
             report.findings.append(link.finding)

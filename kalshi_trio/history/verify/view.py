@@ -10,7 +10,7 @@ from kalshi_trio.history.verify.findings import Report
 from kalshi_trio.history.verify.sections import Section, findings, head, last_lines, of_session
 from kalshi_trio.log_lines import escape
 
-_STYLES = {"damage": "bold red", "hole": "yellow", "pending": "cyan", "DIFFERS": "bold red"}
+_STYLES = {"damage": "bold red", "gap": "yellow", "pending": "cyan", "DIFFERS": "bold red"}
 _TIMELINE = {"█": "green", "▓": "yellow", "░": "red", "·": "red"}
 
 
@@ -23,7 +23,7 @@ def show(report: Report, console: Console) -> None:
     if report.findings:
         _print(findings(report.findings), console)
     for line in last_lines(report):
-        style = "bold red" if "DAMAGED" in line else "yellow" if "not checked" in line or "holes" in line else "green"
+        style = "bold red" if "DAMAGED" in line else "green" if line.endswith(": clean") else "yellow"
         console.print(Text(escape(line), style), soft_wrap=True)
 
 
