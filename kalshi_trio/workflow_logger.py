@@ -180,7 +180,7 @@ def _async_generator(
                     sent = yield item  # noqa: ASYNC119 -- neither manager is of a scope or a nursery
                 except GeneratorExit:
                     raise
-                except BaseException as error:  # noqa: BLE001 -- thrown in by whoever iterates: it is the inner one's
+                except BaseException as error:  # noqa: ASYNC103, BLE001 -- whoever iterates threw it: the inner one may raise it
                     step = inner.athrow(error)
                 else:
                     step = inner.asend(sent)
