@@ -94,12 +94,12 @@ def test_a_recording_that_begins_in_mid_stream_was_joined_late(tmp_path: Path) -
 
 
 def test_two_recordings_behind_one_another_are_two_connections(tmp_path: Path) -> None:
-    """No line says so: the second one's numbers begin again with a snapshot."""
+    """No line says so: the second one's numbers begin again, with an `ok` that is number 1."""
     names = ("btc_2026-04-18.jsonl", "mixed_2026-07-03.jsonl")
     whole = tmp_path / "both.jsonl"
     whole.write_bytes(b"".join((recordings.FOLDER / name).read_bytes() for name in names))
     session = imported(tmp_path, whole)
-    together = recordings.judged(line for number, name in enumerate(names) for line in recordings.lines(name)[number:])
+    together = recordings.judged(line for name in names for line in recordings.lines(name))
 
     assert {connection for connection, _ in session.stamps()} == {1, 2}
     assert together["connections"] == 2

@@ -190,7 +190,7 @@ class Taking:
             return None
         try:
             frame = self._look.frame(line.frame)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         sid, seq, msg = frame.sid, frame.seq, frame.msg
         if frame.type not in _MARKETS or not (seq > run.sids.get(sid, 0) > 0 or seq == 0):
