@@ -99,7 +99,9 @@ def test_a_recorder_that_was_killed_is_not_well_as_soon_as_its_lock_is_gone(tmp_
     assert examine(tmp_path, NOW)[1] == [f"no recorder runs in {tmp_path}: the last one was killed, at most 0s ago"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"at_ns": "x"}', '{"at_ns": 1000000000000, "feed": null}', "\x00\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"at_ns": "x"}', '{"at_ns": 1000000000000, "feed": null}', "\x00\xff"]
+)
 def test_a_status_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "status.json").write_text(text)
     with DataLock(tmp_path):
