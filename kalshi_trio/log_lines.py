@@ -7,8 +7,10 @@ characters, bidirectional marks) is shown as an escape, and a traceback's lines 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import traceback
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -58,8 +60,22 @@ def escape(text: str) -> str:
 
 
 def file_name(logger: str) -> str:
-    """The name of a logger as lines and file names show it: dots, and all that is no plain letter, as underscores."""
+    """The name of a logger as lines and file names show it: dots, and all that is no plain letter, as underscores.
+
+    `__main__` goes by the name of the script, or of the module, that is run.
+    """
+    if logger == "__main__":
+        logger = _script()
     return "".join(c if c.isascii() and (c.isalnum() or c == "-") else "_" for c in logger)[:100]
+
+
+def _script() -> str:
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None and spec.name != "__main__":
+        return str(spec.name).removesuffix(".__main__")
+    path = Path(getattr(main, "__file__", None) or "__main__")
+    return (path.parent.name or "__main__") if path.stem == "__main__" else path.stem
 
 
 class Layout:
@@ -81,10 +97,15 @@ class Layout:
             "asctime": self.asctime(int(record.created)),
             "name": file_name(record.name),
         }
+        console = fields
+        if workflow := record.__dict__.get("workflow"):
+            named = escape(mask(_text(workflow))).replace("|", "_")
+            console = fields | {"message": f"{named}: {text}"} if record.__dict__.get("among") else fields
+            fields = fields | {"name": f"{fields['name']}[{named}]"}
         file = self._file_format % fields
         if record.exc_info or record.exc_text or record.stack_info:
             file += "".join("\n    " + escape(line) for line in mask(_attached(record)).splitlines())
-        return Line(record.levelno, record.name, file, self._console_format % fields, (record.pathname, record.lineno))
+        return Line(record.levelno, record.name, file, self._console_format % console, (record.pathname, record.lineno))
 
     def asctime(self, second: int) -> str:
         """Local time of a second since 1970, made once a second."""

@@ -1,7 +1,7 @@
 """What begins and ends in the log: `>>> NAME started`, then how it ended, after how long and why.
 
 Lines: `<<< NAME completed in 8.64s`, `!!! NAME FAILED after 8.64s: ValueError: text`,
-`--- NAME cancelled after 8.64s: SIGTERM`.
+`--- NAME cancelled after 8.64s: SIGTERM`, `--- NAME exited after 8.64s: exit with code 3`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import trio
 
-Outcome = Literal["finished", "cancelled", "failed"]
+Outcome = Literal["finished", "cancelled", "failed", "exited"]
 _TASK = re.compile(r"<Task ['\"](.+)['\"] at 0x")
 """How Trio tells which task cancelled: its name, that of a function with its module unless it was given one."""
 
@@ -37,7 +37,7 @@ class Ending(NamedTuple):
 def ending(error: BaseException | None) -> Ending:
     """How something ended that left this exception behind; a group counts by its leaves, where any error is a failure.
 
-    An exit of the interpreter or a generator, and KeyboardInterrupt, count as cancelled.
+    `sys.exit` is an exit with its code; a generator that is closed and KeyboardInterrupt count as cancelled.
     """
     if error is None:
         return Ending("finished")
@@ -46,7 +46,8 @@ def ending(error: BaseException | None) -> Ending:
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         return Ending("failed", _named(failures[0]) + more)
-    return _cancelled(leaves[0])
+    exits = [leaf for leaf in leaves if isinstance(leaf, SystemExit)]
+    return _exited(exits[0]) if exits else _cancelled(leaves[0])
 
 
 class Span:
@@ -70,8 +71,8 @@ class Span:
         how, seconds = ending(error), self.seconds
         if how.outcome == "finished":
             self._logger.info("<<< %s completed in %.2fs", self.name, seconds)
-        elif how.outcome == "cancelled":
-            self._logger.info("--- %s cancelled after %.2fs: %s", self.name, seconds, how.detail)
+        elif how.outcome in {"cancelled", "exited"}:
+            self._logger.info("--- %s %s after %.2fs: %s", self.name, how.outcome, seconds, how.detail)
         elif error is not None:
             new = _tell(error)
             level = logging.ERROR if new or not once else logging.DEBUG
@@ -99,7 +100,16 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+def _exited(error: SystemExit) -> Ending:
+    """What Python makes of what `sys.exit` was given: a number is the code, nothing is 0, anything else is printed, and 1."""
+    if error.code is None or isinstance(error.code, int):
+        return Ending("exited", f"exit with code {int(error.code or 0)}")
+    return Ending("exited", f"exit with code 1: {error.code}")
+
+
 def _cancelled(error: BaseException) -> Ending:
+    if isinstance(error, GeneratorExit):
+        return Ending("cancelled", "closed before its end")
     if not isinstance(error, trio.Cancelled):
         return Ending("cancelled", _named(error))
     found = _TASK.match(error.source_task or "")

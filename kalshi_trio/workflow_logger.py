@@ -6,6 +6,9 @@
     @log_workflow
     def process_data(): ...
 
+    @log_workflow("Nightly load")
+    async def load(): ...
+
 Each sets logging up if nobody has (`setup_session_logger`). Nothing here catches an error or a cancellation.
 """
 
@@ -14,15 +17,21 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing
 from types import TracebackType
-from typing import ParamSpec, Self, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 from kalshi_trio.log_spans import Span
 from kalshi_trio.logging_config import get_logger, setup_session_logger
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+_running: Counter[str] = Counter()
+"""How many workflows of each name are under way."""
 
 
 def log_environment(values: Mapping[str, object], logger: logging.Logger | None = None) -> None:
@@ -40,21 +49,30 @@ class _Workflow:
         self.name = name
         self._logger = logger or get_logger(__name__)
         self._span: Span | None = None
+        self._label = name
 
     def log_event(self, message: str, level: str = "info") -> None:
-        """Logs `message` at a level named as in `logging`, in any case; raises ValueError for any other name."""
+        """Logs `message` at a level named as in `logging`, in any case; raises ValueError for any other name.
+
+        In the files the line's name is followed by the workflow's, `[NAME]`; on the console the workflow's name stands in
+        front of the message while there is more than one.
+        """
         number = logging.getLevelNamesMapping().get(level.upper())
         if number is None:
             raise ValueError(f"log_event has no level {level!r}: use debug, info, warning, error or critical")
-        self._logger.log(number, "%s", message)
+        self._logger.log(number, "%s", message, extra={"workflow": self._label, "among": _running.total() > 1})
 
     def _begin(self) -> None:
         setup_session_logger()
+        _running[self.name] += 1
+        self._label = self.name if _running[self.name] == 1 else f"{self.name} #{_running[self.name]}"
         self._span = Span(self.name, self._logger)
 
     def _end(self, error: BaseException | None) -> None:
         if self._span:
             self._span.end(error)
+            self._span = None
+            _running[self.name] -= 1
 
 
 class WorkflowSession(_Workflow):
@@ -81,24 +99,90 @@ class AsyncWorkflowSession(_Workflow):
         self._end(error)
 
 
-def log_workflow(function: Callable[P, R]) -> Callable[P, R]:
-    """Logs each call of a sync or async function like a workflow of its name; types and result stay as they are."""
-    name = function.__qualname__.rpartition("<locals>.")[2]
-    logger = get_logger(function.__module__)
+class _Decorator(Protocol):
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """The function, logged."""
 
-    if inspect.iscoroutinefunction(function):
-        call = cast("Callable[P, Awaitable[object]]", function)
 
-        @functools.wraps(function)
-        async def logged_async(*args: P.args, **kwargs: P.kwargs) -> object:
-            async with AsyncWorkflowSession(name, logger):
-                return await call(*args, **kwargs)
+@overload
+def log_workflow(function: classmethod[T, P, R], /) -> classmethod[T, P, R]: ...
+@overload
+def log_workflow(function: staticmethod[P, R], /) -> staticmethod[P, R]: ...
+@overload
+def log_workflow(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def log_workflow(name: str | None = None) -> _Decorator: ...
+def log_workflow(name: Any = None) -> Any:
+    """Logs each call of a function like a workflow of its name, or of `name`; types and result stay as they are.
 
-        return cast("Callable[P, R]", logged_async)
+    With or without brackets, on functions and methods of every kind: sync, async, generators of both kinds. A generator's
+    workflow begins when it is first asked for something, and ends when it is over, closed or fails.
+    """
+    if name is None or isinstance(name, str):
+        return functools.partial(_logged, name)
+    return _logged(None, name)
 
-    @functools.wraps(function)
+
+def _logged(name: str | None, function: Any) -> Any:
+    """The function, of whatever kind, as one of the same kind."""
+    if isinstance(function, classmethod | staticmethod):
+        return type(function)(_logged(name, function.__func__))
+    own = name or getattr(function, "__qualname__", type(function).__qualname__).rpartition("<locals>.")[2]
+    logger = get_logger(getattr(function, "__module__", None) or __name__)
+    for is_one, wrapped in (
+        (inspect.iscoroutinefunction, _coroutine),
+        (inspect.isasyncgenfunction, _async_generator),
+        (inspect.isgeneratorfunction, _generator),
+    ):
+        if is_one(function) or is_one(getattr(function, "__call__", None)):  # noqa: B004 -- its kind is asked for
+            return functools.wraps(function)(wrapped(own, logger, function))
+    return functools.wraps(function)(_function(own, logger, function))
+
+
+def _function(name: str, logger: logging.Logger, function: Callable[P, R]) -> Callable[P, R]:
     def logged(*args: P.args, **kwargs: P.kwargs) -> R:
         with WorkflowSession(name, logger):
             return function(*args, **kwargs)
+
+    return logged
+
+
+def _coroutine(name: str, logger: logging.Logger, function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    async def logged(*args: P.args, **kwargs: P.kwargs) -> R:
+        async with AsyncWorkflowSession(name, logger):
+            return await function(*args, **kwargs)
+
+    return logged
+
+
+def _generator(
+    name: str, logger: logging.Logger, function: Callable[P, Generator[Any, Any, R]]
+) -> Callable[P, Generator[Any, Any, R]]:
+    def logged(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, R]:
+        with WorkflowSession(name, logger):
+            return (yield from function(*args, **kwargs))
+
+    return logged
+
+
+def _async_generator(
+    name: str, logger: logging.Logger, function: Callable[P, AsyncGenerator[Any, Any]]
+) -> Callable[P, AsyncIterator[Any]]:
+    async def logged(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, Any]:
+        async with AsyncWorkflowSession(name, logger), aclosing(function(*args, **kwargs)) as inner:
+            step = inner.__anext__()
+            while True:
+                try:
+                    item = await step
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield item  # noqa: ASYNC119 -- neither manager is of a scope or a nursery
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 -- thrown in by whoever iterates: it is the inner one's
+                    step = inner.athrow(error)
+                else:
+                    step = inner.asend(sent)
 
     return logged

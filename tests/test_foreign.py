@@ -151,12 +151,19 @@ def test_connections_with_names_are_told_apart() -> None:
     assert numbers[0] == numbers[2] != numbers[1]
 
 
-def test_a_number_of_which_nobody_says_what_it_counts_is_no_time() -> None:
-    text = f'{{"recv_ts":1772845323.4,"raw":{TEXT}}}'
+def test_a_number_of_which_nobody_says_what_it_counts_is_told_by_its_size_or_is_no_time() -> None:
+    text = '{"recv_ts":%s,"raw":' + TEXT + "}"
 
-    with pytest.raises(NoUnit, match=r"'recv_ts' is 1772845323.4.*--time-unit"):
-        line(text)
-    assert [found.recv_ns for unit in ("s", "none") if (found := line(text, unit))] == [NS, 0]
+    for number in ("1772845323.4", "1772845323400", "1772845323400000", "1772845323400000000"):
+        found = line(text % number)
+        assert found is not None
+        assert found.recv_ns == NS
+    for number in ("17", "99999999999", "1e20"):
+        with pytest.raises((NoUnit, ValueError), match=r"recv_ts"):
+            line(text % number)
+    with pytest.raises(NoUnit, match=r"'recv_ts' is 17,.*--time-unit"):
+        line(text % "17")
+    assert [found.recv_ns for unit in ("s", "none") if (found := line(text % "17", unit))] == [17 * 10**9, 0]
 
 
 @pytest.mark.parametrize(

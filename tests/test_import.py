@@ -14,6 +14,7 @@ from rebuilt import Rebuilt
 from stores import clickhouse, digests, parquet
 
 from kalshi_trio.errors import UsageError
+from kalshi_trio.journal.folder import sessions
 
 START = 1_795_496_462_000_000_000
 AT_1, AT_2 = START + 100_000_000, START + 200_000_000
@@ -148,7 +149,7 @@ def test_several_files_are_one_recording_and_the_wrong_order_is_said(tmp_path: P
     one = written(tmp_path / "1.jsonl", *envelopes([snapshot(1, yes=[["0.4000", "5.00"]])]))
     two = written(tmp_path / "2.jsonl", *envelopes([delta(2, "0.4100", "1.00")], begin_ns=START + 10**9))
     session = imported(tmp_path, one, two)
-    wrong = imported(tmp_path, two, one)
+    wrong = imported(tmp_path / "wrong", two, one)
 
     assert [connection for connection, _ in session.stamps()] == [1, 1]
     assert session.manifest.verdict == "complete"
@@ -212,31 +213,32 @@ def test_files_without_a_frame_are_a_mistake_that_names_the_first_line(tmp_path:
     assert not list((tmp_path / "data" / "sessions").glob("*"))
 
 
-def test_times_without_a_unit_are_asked_for(tmp_path: Path) -> None:
+def test_times_without_a_unit_are_told_by_their_size_or_asked_for(tmp_path: Path) -> None:
+    strange = [{"ts": 17.5, "raw": delta(1, "0.4100", "1.00").decode()}]
     some = [{"ts": START / 10**9, "raw": delta(1, "0.4100", "1.00").decode()}]
-    path = written(tmp_path / "a.jsonl", *some)
 
-    with pytest.raises(UsageError, match=r"a.jsonl, line 1: 'ts' is 1795496462.0.*--time-unit"):
-        imported(tmp_path, path)
-    session = imported(tmp_path, path, time_unit="s")
-    assert [ns for _, ns in session.stamps()] == [START]
-    assert session.manifest.settings["time_unit"] == "s"
+    with pytest.raises(UsageError, match=r"a.jsonl, line 1: 'ts' is 17.5.*--time-unit"):
+        imported(tmp_path, written(tmp_path / "a.jsonl", *strange))
+    session = imported(tmp_path, written(tmp_path / "b.jsonl", *some))
+    said = imported(tmp_path, tmp_path / "b.jsonl", time_unit="s")
+    assert [ns for _, ns in session.stamps()] == [ns for _, ns in said.stamps()] == [START]
+    assert said.manifest.settings["time_unit"] == "s"
 
 
-def test_the_same_file_again_is_said(tmp_path: Path) -> None:
+def test_the_same_file_again_is_not_stored_again(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", delta(1, "0.4100", "1.00"))
     first, second = imported(tmp_path, path), imported(tmp_path, path)
 
     assert "imported before" not in first.said
     assert f"a.jsonl was imported before, as {first.manifest.name}" in second.said
-    assert second.manifest.previous is not None
-    assert second.manifest.previous.session == first.manifest.session
+    assert second.manifest == first.manifest
+    assert len(sessions(tmp_path / "data")) == 1
 
 
 def test_an_import_is_cut_into_segments_that_each_have_their_seal(tmp_path: Path) -> None:
     some = [snapshot(1, yes=[["0.4000", "5.00"]]), *(delta(n, "0.4100", "1.00") for n in range(2, 3_500))]
     path = written(tmp_path / "a.jsonl", *envelopes(some))
-    cut, whole = (imported(tmp_path, path, journal_segment_records=size) for size in (1_000, 1_000_000))
+    cut, whole = (imported(tmp_path / str(size), path, journal_segment_records=size) for size in (1_000, 1_000_000))
 
     assert len(cut.manifest.segments) > 3
     assert {segment.state for segment in cut.manifest.segments} == {"sealed"}
@@ -247,7 +249,7 @@ def test_an_import_is_cut_into_segments_that_each_have_their_seal(tmp_path: Path
 
 def test_an_import_of_the_same_file_makes_the_same_rows(tmp_path: Path) -> None:
     path = written(tmp_path / "a.jsonl", *envelopes([snapshot(1, yes=[["0.4", "5.00"]]), delta(2, "0.4", "1.00")]))
-    first, second = (imported(tmp_path, path) for _ in range(2))
+    first, second = (imported(tmp_path / name, path) for name in "ab")
 
     assert first.manifest.session != second.manifest.session
     assert first.manifest.tally.rows == second.manifest.tally.rows

@@ -254,3 +254,37 @@ def test_snapshots_look_as_the_recordings_frames_did() -> None:
     told = Told(era="cents")
     told.frames(*both_books())
     assert told.client().subscribe(A)[1]["msg"] == {"market_ticker": A, "yes": [[40, 10]], "no": [[50, 5]]}
+
+
+def test_who_asks_for_a_snapshot_behind_a_gap_is_answered_by_the_next_that_the_recording_has() -> None:
+    told = Told()
+    client, other = told.client(), told.client()
+    for one in (client, other):
+        one.subscribe(A)
+    told.frames(book(1, A), delta(2, "0.4000", "1.00", sid=7), delta(9, "0.4000", "1.00", sid=7))
+    asked = [client.say("update_subscription", sid=1, action="get_snapshot", market_tickers=[A]) for _ in range(2)]
+    client.took()
+    other.took()
+    told.frames(delta(10, "0.4000", "1.00", sid=7))
+    told.frames(book(11, A), delta(12, "0.4000", "1.00", sid=7))
+
+    assert asked == [[], []]
+    assert [(one["type"], one.get("id")) for one in client.got] == [
+        ("orderbook_snapshot", 2),
+        ("orderbook_snapshot", 3),
+        ("orderbook_delta", None),
+    ]
+    assert [one["msg"]["market_ticker"] for one in client.got] == [A] * 3
+    assert [one.get("id") for one in other.got] == [None] * 3
+    assert [seq for _, _, seq in client.took()] == [10, 11, 12]
+
+
+def test_who_subscribes_behind_a_gap_gets_the_book_when_the_recording_has_it() -> None:
+    told = Told()
+    told.client().subscribe(B)
+    told.frames(book(1, A), delta(5, "0.4000", "1.00", sid=7))
+    client = told.client()
+    assert [one["type"] for one in client.subscribe(A)] == ["subscribed"]
+    told.frames(delta(6, "0.4000", "1.00", sid=7), book(7, A), delta(8, "0.4000", "1.00", sid=7))
+
+    assert [kind for kind, _, _ in client.took()] == ["orderbook_snapshot", "orderbook_delta"]

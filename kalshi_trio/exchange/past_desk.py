@@ -11,6 +11,10 @@ from kalshi_trio.exchange.past import Lacking, Past, PastEvent, Played
 from kalshi_trio.exchange.rules import Rules
 from kalshi_trio.protocol.numbers import price_text, scaled
 
+SNAPSHOT = "orderbook_snapshot"
+MOST_ASKED = 100
+"""Unanswered commands for one market's snapshot that are remembered: a client that asks on and on gets no more answers."""
+
 
 class PastDesk(Desk):
     """As any desk, but events are recorded frames, and no delta comes before its market's snapshot."""
@@ -19,6 +23,8 @@ class PastDesk(Desk):
         super().__init__(past, rules)
         self._past = past
         self._based: set[tuple[int, str]] = set()
+        self._asked: dict[tuple[int, str], list[int]] = {}
+        """Commands for a snapshot that the recording had none for yet, by sid and market."""
 
     @property
     def listens(self) -> bool:
@@ -26,10 +32,14 @@ class PastDesk(Desk):
         return bool(self._subs)
 
     def _snapshots(self, sub: Subscription, tickers: Iterable[str], number: int = 0) -> list[bytes]:
-        """Of a book that is not whole the next recorded snapshot is the first one that the client gets."""
+        """Of a book that is not whole the next recorded snapshot is the first one that the client gets, as the answer."""
         asked = {(sub.sid, ticker) for ticker in tickers}
         whole = {(sid, ticker) for sid, ticker in asked if ticker in self._past.markets}
         self._based = self._based - asked | whole
+        for key in asked - whole if number else ():
+            numbers = self._asked.setdefault(key, [])
+            if len(numbers) < MOST_ASKED:
+                numbers.append(number)
         return super()._snapshots(sub, [ticker for ticker in tickers if (sub.sid, ticker) in whole], number)
 
     def hear(self, happened: Iterable[PastEvent]) -> list[bytes]:
@@ -43,7 +53,8 @@ class PastDesk(Desk):
             else:
                 listening = self._subs.get(event.channel)
                 if listening is not None and self._wants(listening, event):
-                    out.append(self._frame(listening, event))
+                    answers = self._asked.pop((listening.sid, event.ticker), None) if event.kind == SNAPSHOT else None
+                    out += [self._frame(listening, event, number) for number in answers or (0,)]
         return out
 
     def _wants(self, sub: Subscription, event: Played) -> bool:
@@ -53,17 +64,18 @@ class PastDesk(Desk):
             return not sub.markets or event.ticker in sub.markets
         if event.ticker not in sub.markets:
             return False
-        if event.kind == "orderbook_snapshot":
+        if event.kind == SNAPSHOT:
             self._based.add((sub.sid, event.ticker))
         return (sub.sid, event.ticker) in self._based
 
-    def _frame(self, sub: Subscription, event: Played) -> bytes:
+    def _frame(self, sub: Subscription, event: Played, number: int = 0) -> bytes:
         seq = sub.old(event.behind) if event.behind else sub.seq()
         numbered = b'"seq":%d,' % seq if seq else b""
         # The frames of the older eras know no `use_yes_price`.
         turned = sub.yes_price and sub.channel == BOOKS and self._rules.era == "current"
         msg = flipped(event.msg) if turned else event.msg
-        return b'{"type":"%s","sid":%d,%s"msg":%s}\n' % (event.kind.encode(), sub.sid, numbered, msg)
+        answers = b'"id":%d,' % number if number else b""
+        return b'{"type":"%s",%s"sid":%d,%s"msg":%s}\n' % (event.kind.encode(), answers, sub.sid, numbered, msg)
 
 
 def flipped(msg: bytes) -> bytes:

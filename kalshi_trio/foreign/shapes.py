@@ -3,7 +3,8 @@
     {"type": "orderbook_delta", "sid": 1, …}                        the frame itself
     {"recv_ns": …, "conn": 1, "frame": {…}}                         an envelope; the frame may also be JSON text
     {"received_at": "2026-03-07T01:02:03.4Z", "raw": "{…}"}         keys that others use, see PAYLOAD and `stamps`
-    {"recv_ns": …, "conn": 1, "event": "connected"}                 a connection begins; "disconnected": it ends
+    {"type": "ws_message", "ts": …, "msg": {"type": …, "sid": …}}   an envelope with a type of its own
+    {"recv_ns": …, "conn": 1, "event": "connected"}                 a connection begins; "disconnected": it ends, see `markers`
     {"n": 3, "dir": "server", "frame": {…}}                         frames that a client sent are passed over
 
 A frame that cannot stand in JSON as it came is given as `base64`; white space behind it as `tail`.
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,21 +24,53 @@ import msgspec
 from msgspec import Raw
 
 from kalshi_trio.errors import UsageError
-from kalshi_trio.foreign.stamps import LIMIT_NS, NoUnit, received_ns
+from kalshi_trio.foreign.markers import SAYING, marked
+from kalshi_trio.foreign.stamps import LIMIT_NS, Key, NoUnit, received_ns, time_keys
 from kalshi_trio.foreign.texts import Refuse, Texts
 
 PAYLOAD = ("frame", "raw", "data", "message", "payload", "body", "text", "msg")
-"""Where an envelope has its frame: the first of these that it has."""
+"""Where an envelope has its frame: the first of these that holds one."""
 CONNECTION = ("conn", "connection", "conn_id", "connection_id")
 DIRECTION = ("dir", "direction")
 _SENT = {"client", "out", "outgoing", "outbound", "send", "sent", "tx", "request", "c2s"}
-_EVENTS = {
-    **dict.fromkeys(("connected", "connect", "open", "opened"), "connected"),
-    **dict.fromkeys(("disconnected", "disconnect", "close", "closed"), "disconnected"),
-    **{name: name for name in ("session_started", "session_ended")},
-}
 _BARE = {"type", "sid", "seq", "id", "msg", "market_tickers", "sending_ts_ms"}
 """All that a frame itself may have: a line with nothing else needs no second look."""
+_OF_FRAMES = {"sid", "msg", "id"}
+"""One of these is in every frame, and in no line that a recorder writes about itself."""
+
+
+class _Plan(NamedTuple):
+    """What a line's keys alone say, which are the same in line after line."""
+
+    bare: bool
+    command: bool
+    typed: bool
+    payload: tuple[str, ...]
+    connection: str
+    direction: str
+    times: tuple[Key, ...]
+    own: bool
+    """There are keys that only a recorder writes."""
+
+
+@functools.lru_cache(maxsize=1_000)
+def _plan(keys: tuple[str, ...]) -> _Plan:
+    names = frozenset(keys)
+    payload = tuple(key for key in PAYLOAD if key in names)
+    connection = next((key for key in CONNECTION if key in names), "")
+    direction = next((key for key in DIRECTION if key in names), "")
+    typed = "type" in names
+    times = time_keys(keys)
+    return _Plan(
+        typed and not names.isdisjoint(_OF_FRAMES) and names.issubset(_BARE),
+        "cmd" in names and not typed,
+        typed,
+        payload,
+        connection,
+        direction,
+        times,
+        bool(connection or direction or times),
+    )
 
 
 class Line(NamedTuple):
@@ -78,34 +112,40 @@ class Shapes:
             if not _begins_with_a_frame(text):
                 raise
             return Line(1, 0, text, number)
-        if "type" in thing and _BARE.issuperset(thing):
+        plan = _plan(tuple(thing))
+        if plan.bare and not _is_frame(bytes(thing.get("msg", b""))):
             return Line(1, 0, text, number)
-        if "cmd" in thing and "type" not in thing:
+        if plan.command or (plan.direction and _text(thing[plan.direction]).lower() in _SENT):
             self.sent += 1
             return None
-        direction = next((thing[key] for key in DIRECTION if key in thing), None)
-        if direction is not None and _text(direction).lower() in _SENT:
-            self.sent += 1
-            return None
-        connection = self._connection(thing)
-        ns = received_ns(thing, self._unit)
+        return self._enveloped(number, text, thing, plan)
+
+    def _enveloped(self, number: int, text: bytes, thing: dict[str, Raw], plan: _Plan) -> Line | None:
+        connection = self._connection(thing.get(plan.connection))
+        ns = received_ns(thing, plan.times, self._unit) if plan.times else 0
         stamp = _whole(thing["stamp_ns"]) if "stamp_ns" in thing else 0
-        frame = _frame(thing, text)
+        frame = _frame(thing, plan)
+        if frame is None and plan.typed and _has_a_frames_fields(thing):
+            frame = text
         if frame is not None:
             return Line(connection, ns, frame, number, raw="base64" in thing, stamp_ns=stamp)
-        if "event" not in thing:
-            raise ValueError("neither a frame nor an envelope around one")
-        event = _EVENTS.get(_text(thing["event"]).lower())
-        if event is None:
-            self.passed += 1
-            return None
-        return Line(connection, ns, b"", number, event, thing, stamp_ns=stamp)
+        event = _event(thing)
+        if event:
+            return Line(connection, ns, b"", number, event, thing, stamp_ns=stamp)
+        if event is None and "event" not in thing:
+            if not plan.typed:
+                raise ValueError("neither a frame nor an envelope around one")
+            if not plan.own:
+                return Line(connection, ns, text, number, stamp_ns=stamp)
+        self.passed += 1
+        return None
 
-    def _connection(self, thing: dict[str, Raw]) -> int:
+    def _connection(self, value: Raw | None) -> int:
         """The connection's number; those with names get numbers below zero."""
-        value = next((thing[key] for key in CONNECTION if key in thing), None)
-        if value is None or bytes(value) == b"null":
+        if value is None or (text := bytes(value)) == b"null":
             return 1
+        if text.isdigit() and len(text) < 19:
+            return int(text)
         named = msgspec.json.decode(value)
         if isinstance(named, int) and not isinstance(named, bool) and 0 <= named < 1 << 62:
             return named
@@ -114,22 +154,51 @@ class Shapes:
         raise ValueError(f"connection {bytes(value)[:40]!r}")
 
 
-def _frame(thing: dict[str, Raw], text: bytes) -> bytes | None:
-    """The frame in an envelope, or the line itself if it is one with fields that nobody has seen yet."""
+def _has_a_frames_fields(thing: dict[str, Raw]) -> bool:
+    return "sid" in thing or "id" in thing or bytes(thing.get("msg", b""))[:1] in {b"{", b"["}
+
+
+def _event(thing: dict[str, Raw]) -> str | None:
+    """What a line without a frame says of a connection, as `marked`; a session's own export has words of its own."""
+    event = marked({key: said for key in SAYING if key in thing and (said := _text(thing[key]))})
+    if event == "session_started":
+        return event if {"event", "session", "software"} <= thing.keys() else ""
+    return "" if event == "session_ended" and "event" not in thing else event
+
+
+def _frame(thing: dict[str, Raw], plan: _Plan) -> bytes | None:
+    """The frame in an envelope. One with a type of its own may have other things in such places."""
     if "base64" in thing:
         try:
             return base64.b64decode(_text(thing["base64"]), validate=True)
         except binascii.Error as error:
             raise ValueError(f"base64: {error}") from error
-    key = next((key for key in PAYLOAD if key in thing), None)
-    if key is not None and (key != "msg" or "type" not in thing):
+    about = plan.typed or "event" in thing or "kind" in thing
+    for key in plan.payload:
         value = bytes(thing[key])
         given_as_text = value.startswith(b'"')
         if given_as_text:
             value = msgspec.json.decode(value, type=str).encode()
-        if value.lstrip().startswith((b"{", b"[") if given_as_text else b"{"):
+        if value.lstrip().startswith((b"{", b"[") if given_as_text else b"{") and (
+            not about or _is_frame(value, strictly=plan.typed and key == "msg")
+        ):
             return value + _text(thing["tail"]).encode() if "tail" in thing else value
-    return text if "type" in thing else None
+    return None
+
+
+def _is_frame(value: bytes, *, strictly: bool = True) -> bool:
+    """Whether it is, or begins with, an object with a text `type`, and strictly with `sid` or `msg`."""
+    if b'"type"' not in value:
+        return False
+    try:
+        thing = msgspec.json.decode(value, type=dict[str, Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return not strictly and (
+            value.lstrip().startswith(b"[") or _begins_with_a_frame(value.decode(errors="replace").encode())
+        )
+    if not strictly and "type" in thing:
+        return True
+    return "type" in thing and bool(_text(thing["type"])) and ("sid" in thing or "msg" in thing)
 
 
 def _begins_with_a_frame(text: bytes) -> bool:
@@ -164,18 +233,18 @@ def read_lines(path: Path, refuse: Refuse | None = None) -> Iterator[Line]:
     def raise_it(number: int, why: str) -> None:
         raise UsageError(f"{path}, line {number}: {why}")
 
-    for line in lines_of(Texts(path, refuse or raise_it), Shapes(), refuse or raise_it):
+    for line in lines_of(Texts(path, refuse or raise_it), Shapes(), refuse or raise_it, path):
         if line.frame or line.event == "connected":
             yield line
 
 
-def lines_of(texts: Texts, shapes: Shapes, refuse: Refuse) -> Iterator[Line]:
-    """All that the texts say was received, events too; `refuse` is told of the others."""
+def lines_of(texts: Iterable[tuple[int, bytes]], shapes: Shapes, refuse: Refuse, path: Path) -> Iterator[Line]:
+    """All that the texts of that file say was received, events too; `refuse` is told of the others."""
     for number, text in texts:
         try:
             line = shapes.line(number, text)
         except NoUnit as error:
-            raise NoUnit(f"{texts.path}, line {number}: {error}") from None
+            raise NoUnit(f"{path}, line {number}: {error}") from None
         except (ValueError, UnicodeDecodeError, RecursionError) as error:  # what msgspec raises is a ValueError
             refuse(number, f"{error}"[:200])
             continue

@@ -1,7 +1,7 @@
-"""When a line was recorded, as its writer put it: no unit is guessed.
+"""When a line was recorded, as its writer put it: in a key of the recorder's own, never in one of the exchange's.
 
-A key says its unit (`recv_ns`, `received_ms`, …), or its value does (ISO 8601), or whoever imports it does; a number
-of which nobody says what it counts is a mistake to be told, not a time.
+A key says its unit (`recv_ns`, `received_ms`, …), or its value does (ISO 8601, or a number of such a size that it can be
+only one thing between 2001 and 2100), or whoever imports it does; any other number is a mistake to be told, not a time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import functools
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -22,80 +23,137 @@ UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 PASSED = "none"
 LIMIT_NS = 7_258_118_400_000_000_000
 """The year 2200: every store's nanoseconds hold what lies before it."""
+_FROM_S, _TO_S = 10**9, 4_102_444_800
+"""Seconds from 2001-09-09 to 2100: a thousand times as many are no such seconds, so a number's size tells its unit."""
 
-_KEY = re.compile(
-    r"(?P<mine>recv|rcv|rx|received?|local|arrival|captured?|recorded)?_?(?:at|ts|time|timestamp|t)?"
-    r"(?:_(?P<unit>ns|nanos|us|micros|ms|millis|s|sec|secs|seconds))?",
-    re.IGNORECASE,
+_TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
+_CLEAR = frozenset(("recv", "rcv", "rx", "received", "local", "arrival", "capture", "captured", "recorded", "wall"))
+"""The recorder's words that need no more than a unit beside them: `wall_ns`."""
+_MINE = _CLEAR | {
+    *("rec", "receive", "receipt", "arrived", "collected", "record", "observed", "seen", "log", "logged", "ingest"),
+    *("ingested", "host", "client", "written", "saved", "stored", "inserted"),
+}
+_ALONE = frozenset(("recv", "rcv", "rx", "received", "arrival", "captured", "recorded"))
+"""Those that need nothing beside them."""
+_PLAIN = frozenset(("ts", "time", "timestamp", "t", "datetime", "epoch", "unix"))
+_AROUND = _PLAIN | {"at", "on", "utc", "iso", "clock", "stamp"}
+_WORDS = {
+    **{unit: unit for unit in UNITS},
+    **dict.fromkeys(("nanos", "nsec", "nanosecond", "nanoseconds"), "ns"),
+    **dict.fromkeys(("micros", "usec", "microsecond", "microseconds"), "us"),
+    **dict.fromkeys(("millis", "msec", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+}
+_ISO = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d|\d{4}/\d\d/\d\d|\d{8}(?=[Tt]))(?:[Tt]| +)"
+    r"(?P<time>\d\d:\d\d(?::\d\d)?|\d{6}|\d{4})(?:[.,](?P<part>\d+))?"
+    r" *(?P<zone>[Zz]|(?:UTC|GMT)|[+-]\d\d(?::?\d\d)?(?: (?:UTC|GMT))?)?",
+    re.ASCII,
 )
-_WORDS = {"nanos": "ns", "micros": "us", "millis": "ms", "sec": "s", "secs": "s", "seconds": "s"}
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\d*(Z|[+-]\d\d:?\d\d)?")
-_BARE = {"ts", "time", "timestamp", "t"}
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_FLAGS = {b"true", b"false"}
+_EMPTY = {b"null", b"0", b'""', b"0.0"}
 
 
 class NoUnit(UsageError):
     """A number that may be seconds or anything else."""
 
 
+class Key(NamedTuple):
+    """What a key means as a time of receipt: less is better; `unit` is empty where it names none."""
+
+    rank: int
+    name: str
+    unit: str
+
+
 @functools.lru_cache(maxsize=1_000)
-def _meaning(key: str) -> tuple[int, str] | None:
-    """How good a key is as a time of receipt (less is better), and its unit; None: it is no time."""
-    found = _KEY.fullmatch(key)
-    if not found or not key or not (found["mine"] or found["unit"] or key.lower() in _BARE):
+def _meaning(name: str) -> Key | None:
+    """None: it is no time, or not the recorder's."""
+    words = [word.lower() for word in _TOKEN.findall(name)]
+    units = [word for word in words if word in _WORDS]
+    named = [word for word in words if word not in _WORDS and not word.isdigit()]
+    if len(units) > 1 or not all(word in _MINE or word in _AROUND for word in named):
         return None
-    unit = (found["unit"] or "").lower()
-    if not found["mine"] and key.lower().removesuffix(f"_{unit}") not in _BARE:
+    mine = any(word in _MINE for word in named)
+    enough = not _AROUND.isdisjoint(named) or bool(units and not _CLEAR.isdisjoint(named)) or name.lower() in _ALONE
+    if not enough if mine else _PLAIN.isdisjoint(named):
         return None
-    return (0 if found["mine"] else 2) + (not unit), _WORDS.get(unit, unit)
+    unit = _WORDS[units[0]] if units else ""
+    fine = list(reversed(UNITS)).index(unit) if unit else len(UNITS)
+    return Key(fine if mine else 10 + fine, name, unit)
 
 
-def received_ns(thing: Mapping[str, Raw], unit: str | None) -> int:
-    """Nanoseconds since 1970, 0 where the line does not say when it came.
+@functools.lru_cache(maxsize=1_000)
+def time_keys(names: tuple[str, ...]) -> tuple[Key, ...]:
+    """Those of these keys that may say when a line came, the best first: the recorder's own words, then the finest unit."""
+    return tuple(sorted(key for name in names if (key := _meaning(name))))
+
+
+def received_ns(thing: Mapping[str, Raw], keys: tuple[Key, ...], unit: str | None) -> int:
+    """Nanoseconds since 1970, 0 where the line does not say when it came. `keys`: its `time_keys`.
 
     `unit` is that of numbers whose key names none; PASSED: such numbers are no times.
     Raises NoUnit where that is needed and not given, ValueError for what is no time.
     """
-    best = min(((rank, key) for key in thing if (rank := _meaning(key))), default=None)
-    if best is None:
-        return 0
-    (_, own), key = best
-    value = bytes(thing[key])
-    if value in {b"null", b"0", b'""', b"0.0"}:
-        return 0
-    return _ns(value, own, key, unit)
+    for key in keys:
+        value = bytes(thing[key.name])
+        if value not in _EMPTY and not (value in _FLAGS and key.name.lower() in _ALONE):
+            return _ns(value, key, unit)
+    return 0
 
 
-def _ns(value: bytes, own: str, key: str, unit: str | None) -> int:
-    """What the value of a key says, of which `own` is the unit, if it names one."""
+def _ns(value: bytes, key: Key, unit: str | None) -> int:
+    """What the value of a key says."""
+    if value.isdigit() and key.unit and len(value) < 20:
+        return _within(int(value) * UNITS[key.unit], key.name, value.decode())
     text = value.decode()
     if text.startswith('"'):
-        text = msgspec.json.decode(value, type=str)
+        text = msgspec.json.decode(value, type=str).strip()
         if found := _ISO.fullmatch(text):
-            return _within(_iso(found), key, text)
-    if not own and unit == PASSED:
+            return _within(_iso(found, key.name), key.name, text)
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{key.name} {text[:40]!r} is no time: write ISO 8601 (2026-10-05T06:11:42.5Z) or a number")
+    number = Decimal(text)
+    if not -1 < number < LIMIT_NS:  # before it is multiplied: 1e999 is a number, too
+        raise ValueError(f"{key.name} {text[:40]} is no time between 1970 and 2200")
+    if not key.unit and unit == PASSED:
         return 0
-    if not (own or unit):
-        raise NoUnit(
-            f"{key!r} is {text[:40]}, in a unit that it does not name: say --time-unit s, ms, us or ns ({PASSED}: no time)."
-        )
-    factor = UNITS[own or unit or ""]
-    if text.isascii() and text.isdigit() and len(text) < 20:
-        return _within(int(text) * factor, key, text)
-    try:
-        number = Decimal(text)
-        small = -1 < number < LIMIT_NS  # before it is multiplied: 1e999999999 is a number, too
-    except ArithmeticError as error:
-        raise ValueError(f"{key} {text[:40]} is no time") from error
-    return _within(int(number * factor) if small else -1, key, text)
+    return _within(int(number * UNITS[key.unit or unit or _by_size(number, key.name)]), key.name, text)
 
 
-def _within(ns: int, key: str, text: str) -> int:
+def _by_size(number: Decimal, name: str) -> str:
+    for unit, ns in UNITS.items():
+        if _FROM_S <= number * ns / UNITS["s"] < _TO_S:
+            return unit
+    raise NoUnit(
+        f"{name!r} is {number}, in a unit that it does not name: say --time-unit s, ms, us or ns ({PASSED}: no time)."
+    )
+
+
+def _within(ns: int, name: str, text: str) -> int:
     if not 0 <= ns < LIMIT_NS:
-        raise ValueError(f"{key} {text[:40]} is no time between 1970 and 2200")
+        raise ValueError(f"{name} {text[:40]} is no time between 1970 and 2200")
     return ns
 
 
-def _iso(found: re.Match[str]) -> int:
-    """ISO 8601, UTC unless it says otherwise."""
-    moment = datetime.datetime.fromisoformat(found[1] + (found[3] or "Z"))
-    return int(moment.timestamp()) * 10**9 + int((found[2] or "").ljust(9, "0"))
+def _iso(found: re.Match[str], name: str) -> int:
+    """ISO 8601 and what is written like it, UTC unless it says otherwise; decimals beyond nanoseconds are cut off."""
+    try:
+        whole = _second(found["date"], found["time"], found["zone"] or "Z")
+    except ValueError as error:
+        raise ValueError(f"{name} {found[0]!r} is no time: {error}") from None
+    return whole + int((found["part"] or "")[:9].ljust(9, "0"))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _second(date: str, time: str, zone: str) -> int:
+    """Nanoseconds of a second, which many lines share. Raises ValueError."""
+    time = time if ":" in time else re.sub(r"(\d\d)(?=\d)", r"\1:", time)
+    zone = zone.upper().removesuffix(" UTC").removesuffix(" GMT")
+    zone = "Z" if zone in {"UTC", "GMT"} else zone
+    moment = datetime.datetime.fromisoformat(f"{date.replace('/', '-')} {time}{zone}")
+    return (moment - _EPOCH) // datetime.timedelta(seconds=1) * 10**9
+
+
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)

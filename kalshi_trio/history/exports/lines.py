@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from kalshi_trio.history.exports.target import packed
-from kalshi_trio.history.imports.taking import PRIVATE, Look
+from kalshi_trio.history.imports.taking import Look, is_private
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.journal.reading import Hole
 from kalshi_trio.journal.window import Frames
@@ -80,7 +80,7 @@ class Lines:
             peeks = self._look(data)
         except ValueError:
             peeks = []
-        if any(peek.type in PRIVATE for peek in peeks):
+        if any(is_private(peek.type) for peek in peeks):
             self._private += 1
             return
         named = {peek.market for peek in peeks if peek.market}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from kalshi_trio.errors import FolderNotWritable, JournalUnwritable
 from kalshi_trio.history.imports.importer import Importer
-from kalshi_trio.history.imports.survey import Survey, look
+from kalshi_trio.history.imports.looking import Looking
+from kalshi_trio.history.imports.survey import Survey
 from kalshi_trio.history.workshop import all_of, held, store, work
 from kalshi_trio.journal import manifest as manifests
-from kalshi_trio.journal.folder import sessions
 from kalshi_trio.journal.manifest import Manifest
 from kalshi_trio.logging_config import get_logger
 from kalshi_trio.observe.progress import progress
@@ -29,18 +29,23 @@ async def import_files(
 
     The files are one recording, in the order given. `time_unit` is that of times whose keys name none. Raises
     UsageError for files that hold no frame or change meanwhile, FolderNotWritable, Stopped; nothing is kept of a
-    session that is not whole.
+    session that is not whole. Files that are in the folder already are left out; where all are, the session that has
+    them is returned, and nothing is stored.
     """
     settings = settings.anchored()
-    survey = Survey([path.absolute() for path in files], time_unit)
-    size = sum(path.stat().st_size for path in survey.paths)  # noqa: ASYNC240 -- a few names, before there is a loop to hold up
+    looking = Looking([path.absolute() for path in files], time_unit, settings.data_dir)
+    size = sum(path.stat().st_size for path in looking.survey.paths)  # noqa: ASYNC240 -- a few names, before there is a loop to hold up
     with held(settings, console) as name:
         importer = None
         async with work("Import") as session:
             with progress("Looking at bytes", 2 * size, console) as advance:
-                whole = await all_of(look(survey), session, advance)
+                whole = await all_of(looking.steps(), session, advance)
+            survey = looking.survey
             if whole:
-                await _warn(settings, survey)
+                _warn(looking)
+            if whole and not survey.paths:
+                return await Door().run(_there, settings.data_dir, looking)
+            if whole:
                 importer = Importer(survey, name, settings.journal_segment_records, settings.shown())
                 whole = await _made(importer, session, size, console)
             if importer is not None and whole:
@@ -64,25 +69,31 @@ async def _made(importer: Importer, session: Session, size: int, console: Termin
         importer.abandon()
 
 
-async def _warn(settings: Settings, survey: Survey) -> None:
+def _warn(looking: Looking) -> None:
     """Of files that are odd as a whole."""
-    for name, before in survey.backwards:
+    survey = looking.survey
+    for name, before in () if survey.together else survey.backwards:
         log.warning("%s begins before %s ended: files are taken in the order in which they are given", name, before)
-    known = await Door().run(_imported, settings.data_dir)
-    for source in survey.sources:
-        if source.sha256 in known:
-            log.warning("%s was imported before, as %s", source.path.name, known[source.sha256])
+    for name, where in looking.left_out:
+        log.warning("%s was imported before, as %s: it is left out", name, where)
+    if survey.apart:
+        log.warning(
+            "The files tell of the same time, and their numbers differ: each is taken as a connection of its own"
+        )
+    elif survey.together:
+        log.info("The files tell of the same time of a connection: their frames are put in order by time and number")
+    for path, lines in zip(survey.paths, survey.repeats, strict=False):
+        if lines:
+            log.info("%s begins with %d lines that the file before it ended with: they are left out", path.name, lines)
 
 
-def _imported(data: Path) -> dict[str, str]:
-    """SHA-256 of each file that was imported → the session that was made of it."""
-    found: dict[str, str] = {}
-    for folder in sessions(data):
-        manifest = manifests.read(folder)
-        files = manifest.settings.get("files") if manifest and manifest.source == "import" else None
-        for file in files if isinstance(files, list) else ():
-            found[str(file.get("sha256"))] = folder.name
-    return found
+def _there(data: Path, looking: Looking) -> Manifest:
+    """Blocking: the session that has it all already."""
+    name = looking.left_out[-1][1]
+    manifest = manifests.read(data / "sessions" / name)
+    log.warning("Nothing was imported: it is all in %s already. `rebuild %s` stores its rows again", name, name)
+    assert manifest is not None  # noqa: S101 -- it was read a moment ago
+    return manifest
 
 
 def _say(survey: Survey, manifest: Manifest) -> None:
@@ -92,6 +103,8 @@ def _say(survey: Survey, manifest: Manifest) -> None:
         log.warning("Refused %d more lines", survey.refusals - len(survey.refused))
     if survey.left_out or survey.sent:
         log.warning("Left out: %d frames of private channels, %d that the client sent", survey.left_out, survey.sent)
+    if again := survey.repeated + sum(survey.repeats):
+        log.info("%d lines are in more than one file: each is taken once", again)
     if survey.timeless:
         log.info("%d frames do not say when they were received: times are the exchange's", survey.timeless)
     tally, gaps = manifest.tally, manifest.gaps

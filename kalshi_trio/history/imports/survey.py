@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from kalshi_trio.errors import UsageError
-from kalshi_trio.foreign import Shapes, Texts, lines_of
+from kalshi_trio.foreign import Line, Shapes, Texts, lines_of
+from kalshi_trio.foreign.kinds import text_of_another_kind
+from kalshi_trio.history.imports.joining import Merge, Tail
 from kalshi_trio.history.imports.taking import Taken, Taking
 
 SHOWN = 20
@@ -38,6 +41,8 @@ class Source(NamedTuple):
     bytes: int
     modified_ns: int
     sha256: str
+    text: str = ""
+    """SHA-256 of its text before it was packed."""
 
     def changed(self) -> bool:
         """Whether it is another by now."""
@@ -67,6 +72,8 @@ class Survey:
     markets: dict[str, None] = field(default_factory=dict)
     named: list[str] | None = None
     """The markets that were wanted, where the files are a session's own export and say so."""
+    exported: list[str] = field(default_factory=list)
+    """The sessions whose exports the files are."""
     inherited: dict[str, object] = field(default_factory=lambda: {"as_seen": True})
     """What the session's first record says beside that: of strangers' files, that a market is wanted once it is seen."""
     first_ns: int = 0
@@ -80,6 +87,26 @@ class Survey:
     backwards: list[tuple[str, str]] = field(default_factory=list)
     """Files that begin before the one in front of them ended."""
     reading: str = ""
+    together: bool = False
+    """Files tell of the same time of one connection: their lines are put in one order, by time and number."""
+    apart: bool = False
+    """Together, but of a connection each: their numbers are not of one."""
+    repeats: list[int] = field(default_factory=list)
+    """With how many lines each file begins that the one in front of it ended with."""
+    repeated: int = 0
+    """Frames of files that are taken together which another of them has, too."""
+    collided: int = 0
+    """Numbers that two of them give to different frames."""
+    crossing: bool = False
+    """Files that were taken one after the other tell of one connection at the same time."""
+    passed: int = 0
+    """Lines that a recorder wrote about itself, which say nothing of connections."""
+
+    def again(self, paths: Sequence[Path], *, together: bool = False, apart: bool = False) -> Survey:
+        """Another, of these of the files, of which only what they are is known."""
+        repeats = self.repeats if len(paths) == len(self.paths) else []
+        kept = [one for one in self.sources if one.path in paths]
+        return Survey(list(paths), self.time_unit, kept, repeats=repeats, together=together, apart=apart)
 
     @property
     def clock(self) -> str:
@@ -98,9 +125,15 @@ class Survey:
 
     def about(self) -> dict[str, object]:
         """Where it all comes from, and what was left out: the session's settings."""
-        files = [{"name": one.path.name, "bytes": one.bytes, "sha256": one.sha256} for one in self.sources]
+        files = [
+            {"name": one.path.name, "bytes": one.bytes, "sha256": one.sha256} | ({"text": one.text} if one.text else {})
+            for one in self.sources
+        ]
         refused = {"count": self.refusals, "first": [list(one) for one in self.refused]}
-        more = {"time_unit": self.time_unit} if self.time_unit else {}
+        more: dict[str, object] = {"time_unit": self.time_unit} if self.time_unit else {}
+        more |= {"repeated": again} if (again := sum(self.repeats) + self.repeated) else {}
+        more |= {"together": True} if self.together else {}
+        more |= {"passed": self.passed} if self.passed else {}
         return {"files": files, "private": self.left_out, "sent": self.sent, "refused": refused, **more}
 
     def refuse(self, line: int, why: str) -> None:
@@ -129,6 +162,27 @@ class Survey:
             said = {name: about[name] for name in ("died", "previous", "as_seen") if about.get(name)}
             self.inherited = said if first else {**said, **self.inherited}
         self.timeless += about.get("clock") == "exchange"
+        self.exported.append(str(about.get("session")))
+
+
+class _Part:
+    """What one file held, in a first look."""
+
+    def __init__(self) -> None:
+        self.connections: set[int] = set()
+        self.first_ns = self.last_ns = self.lines = 0
+
+    def note(self, connection: int, ns: int) -> None:
+        self.lines += 1
+        self.connections.add(connection)
+        if ns:
+            self.first_ns = min(self.first_ns or ns, ns)
+            self.last_ns = max(self.last_ns, ns)
+
+    def crosses(self, other: _Part) -> bool:
+        """Whether both tell of one connection at the same time."""
+        begin, end = max(self.first_ns, other.first_ns), min(self.last_ns, other.last_ns)
+        return bool(self.first_ns and other.first_ns and begin < end and self.connections & other.connections)
 
 
 class Reading:
@@ -136,35 +190,72 @@ class Reading:
 
     def __init__(self, survey: Survey, watch: Survey) -> None:
         self._survey, self._watch = survey, watch
-        self._before = 0
-        self._texts: Texts | None = None
+        self._first = survey is watch
+        self._texts: list[Texts] = []
+        self._tail = Tail() if self._first and len(survey.paths) > 1 else None
+        self.parts: list[_Part] = [_Part() for _ in survey.paths]
+        self.merge: Merge | None = None
         self.shapes = Shapes(survey.time_unit)
 
     @property
     def done(self) -> int:
         """Bytes of the files that have been read."""
-        return self._before + (self._texts.done if self._texts else 0)
+        return sum(texts.done for texts in self._texts)
 
     def __iter__(self) -> Iterator[Taken]:
-        taking = Taking(self._watch)
-        last = ("", 0)
-        for path in self._survey.paths:
-            self._watch.reading = path.name
-            taking.file()
-            self._texts = Texts(path, self._watch.refuse)
-            for line in lines_of(self._texts, self.shapes, self._watch.refuse):
-                taken = taking.take(line)
-                if taken is not None:
-                    if taken.ns and last[0] != path.name and taken.ns < last[1]:
-                        self._watch.backwards.append((path.name, last[0]))
-                    last = (path.name, taken.ns) if taken.ns else last
+        self._taking = Taking(self._watch)
+        if self._survey.together:
+            files = [self._lines(at) for at in range(len(self._survey.paths))]
+            self.merge = Merge(files, self._begin)
+            for line in self.merge:
+                if (taken := self._taking.take(line)) is not None:
                     yield taken
-            self._before += self._texts.done
-            self._texts = None
+            return
+        last = ("", 0)
+        for at, path in enumerate(self._survey.paths):
+            self._begin(at)
+            self._taking.file()
+            part, name = self.parts[at], path.name
+            several = self._first and len(self.parts) > 1
+            for line in self._lines(at):
+                taken = self._taking.take(line)
+                if taken is not None:
+                    if several:
+                        if taken.ns and last[0] != name and taken.ns < last[1]:
+                            self._watch.backwards.append((name, last[0]))
+                        last = (name, taken.ns) if taken.ns else last
+                        part.note(line.connection, taken.ns)
+                    yield taken
+
+    def _begin(self, at: int) -> None:
+        self._watch.reading = self._survey.paths[at].name
+
+    def _lines(self, at: int) -> Iterator[Line]:
+        """The file's, without those that it repeats."""
+        survey, path = self._survey, self._survey.paths[at]
+
+        def refuse(line: int, why: str) -> None:
+            self._begin(at)
+            self._watch.refuse(line, why)
+
+        digest = hashlib.sha256() if self._first and not survey.sources[at].text else None
+        texts = Texts(path, refuse, digest)
+        self._texts.append(texts)
+        if len(survey.repeats) == at:
+            first = Texts(path, lambda *_: None)
+            survey.repeats.append(self._tail.repeated(first) if self._tail is not None else 0)
+        pairs: Iterator[tuple[int, bytes]] = islice(texts, survey.repeats[at], None)
+        if self._tail is not None and not survey.together:
+            pairs = self._tail.noted(pairs)
+        for line in lines_of(pairs, self.shapes, refuse, path):
+            yield line._replace(connection=(at << 70) + line.connection) if survey.apart else line
+        if digest is not None:
+            source, text = survey.sources[at], digest.hexdigest()
+            survey.sources[at] = source._replace(text=text if text != source.sha256 else "")
 
 
-def look(survey: Survey) -> Iterator[int]:
-    """Fills the survey; yields after some thousand lines, with the bytes read. UsageError: nothing in it is a frame."""
+def hashed(survey: Survey) -> Iterator[int]:
+    """Notes what the files are; yields the bytes read."""
     done = 0
     for path in survey.paths:
         stat, digest = path.stat(), hashlib.sha256()
@@ -174,6 +265,14 @@ def look(survey: Survey) -> Iterator[int]:
                 done += len(piece)
                 yield done
         survey.sources.append(Source(path, stat.st_size, stat.st_mtime_ns, digest.hexdigest()))
+
+
+def look(survey: Survey) -> Iterator[int]:
+    """Fills the survey; yields after some thousand lines, with the bytes read. UsageError: nothing in it is a frame.
+
+    Where it turns out that the files are to be taken together, it looks once more: `survey.again` says how.
+    """
+    done = sum(source.bytes for source in survey.sources)
     reading = Reading(survey, survey)
     for number, taken in enumerate(reading):
         if taken.run:
@@ -183,7 +282,12 @@ def look(survey: Survey) -> Iterator[int]:
         survey.first_ns = survey.first_ns or taken.ns
         if number % STEP == 0:
             yield done + reading.done
-    survey.sent = reading.shapes.sent
+    survey.sent, survey.passed = reading.shapes.sent, reading.shapes.passed
+    if reading.merge is not None:
+        survey.repeated, survey.collided = reading.merge.repeated, reading.merge.collided
+    survey.crossing = survey.named is None and any(one.crosses(two) for one, two in combinations(reading.parts, 2))
+    if not survey.together:
+        _nothing_of_another_kind(survey, reading.parts)
     if not survey.frames:
         why = (
             f"; {survey.refused[0].file}, line {survey.refused[0].line}: {survey.refused[0].why}"
@@ -191,3 +295,12 @@ def look(survey: Survey) -> Iterator[int]:
             else ""
         )
         raise UsageError(f"{', '.join(map(str, survey.paths))}: no websocket frame in it{why}")
+
+
+def _nothing_of_another_kind(survey: Survey, parts: Sequence[_Part]) -> None:
+    """Raises UsageError for a file of which no line could be taken, where it can be told what it is."""
+    for path, part, repeated in zip(survey.paths, parts, survey.repeats, strict=True):
+        if not (part.lines if len(parts) > 1 else survey.frames) and not repeated:
+            head = b"\n".join(text for _, text in islice(Texts(path, lambda *_: None), 3))
+            if said := text_of_another_kind(path, head):
+                raise UsageError(said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -14,16 +16,25 @@ from kalshi_trio.foreign import Line
 from kalshi_trio.protocol.heads import Head, heads, number_of, text_of
 from kalshi_trio.protocol.numbers import TIME_LIMIT_US, Times
 
-PRIVATE = frozenset(
-    (
-        *("fill", "market_position", "market_positions", "user_order", "user_orders", "order_group_updates"),
-        *("rfq_created", "rfq_deleted", "quote_created", "quote_accepted", "quote_executed"),
-    )
+_PRIVATE = re.compile(
+    r"(?:batch_)?(?:rfq|quote|fill|order|user|position|market_position|communication|account|subaccount|balance|portfolio)s?"
+    r"(?:_|$)",
+    re.IGNORECASE,
 )
-"""Types of frame that are about their owner alone; protocol of 2026-11."""
+_CAUSES = frozenset(("reconnect", "overflow", "crash", "stall", "channel_error", "unwritable", "unreadable", "damage"))
+"""Why a connection may be over, in our words; a stranger's words are a reason."""
+_REPLY = "subscribed"
 _MARKETS = frozenset(("orderbook_snapshot", "orderbook_delta", "trade", "ticker"))
 _FAR_BACK = 1000
 """A number so much lower than the one before began again, whatever the frame is."""
+_LATE = 10
+"""A first number that comes behind as many others is no frame that came late."""
+
+
+@functools.lru_cache(maxsize=1_000)
+def is_private(name: str) -> bool:
+    """Whether a type of frame, or a channel, is about its owner alone, by how its name begins: new ones come."""
+    return _PRIVATE.match(name) is not None
 
 
 class Peek(NamedTuple):
@@ -37,10 +48,14 @@ class Peek(NamedTuple):
     """The exchange's time."""
     text: bytes = b""
     """The message alone, of a frame that is several."""
+    channel: str = ""
+    """Which one a `subscribed` reply names, whose sid is in `sid`."""
 
 
 class _Msg(Struct, gc=False):
     market_ticker: str = ""
+    channel: str = ""
+    sid: int = 0
     ts: str | int | None = None
     ts_ms: int | None = None
 
@@ -56,29 +71,34 @@ class Look:
     """Peeks into frames."""
 
     def __init__(self) -> None:
-        self._frame = msgspec.json.Decoder(_Frame).decode
+        self.frame = msgspec.json.Decoder(_Frame).decode
         self._times = Times()
 
     def __call__(self, data: bytes) -> list[Peek]:
         """What each message of the frame says of itself. ValueError if none of them is an object with a type."""
         try:
-            frame = self._frame(data)
+            frame = self.frame(data)
         except (msgspec.DecodeError, RecursionError) as error:
             found = [self._peek(head) for head in heads(data)]
             if not any(peek.type for peek in found):
                 raise ValueError(f"{error}") from error
             return found
         msg = frame.msg
-        return [Peek(frame.type, frame.sid, frame.seq, msg.market_ticker, self._ns(msg.ts, msg.ts_ms))]
+        if frame.type == _REPLY:
+            return [Peek(frame.type, msg.sid or frame.sid, 0, channel=msg.channel)]
+        return [Peek(frame.type, frame.sid, frame.seq, msg.market_ticker, self.ns(msg.ts, msg.ts_ms))]
 
     def _peek(self, head: Head) -> Peek:
         """Of a message that is not as usual."""
         msg = head.object("msg")
+        if head.type == _REPLY:
+            sid = number_of(msg, "sid", 1 << 62) or head.sid
+            return Peek(head.type, sid, 0, text=head.text, channel=text_of(msg, "channel"))
         ts = text_of(msg, "ts") or number_of(msg, "ts", TIME_LIMIT_US) or None
-        ns = self._ns(ts, number_of(msg, "ts_ms", TIME_LIMIT_US) or None)
+        ns = self.ns(ts, number_of(msg, "ts_ms", TIME_LIMIT_US) or None)
         return Peek(head.type, head.sid, head.seq, text_of(msg, "market_ticker"), ns, head.text)
 
-    def _ns(self, ts: str | int | None, ts_ms: int | None) -> int:
+    def ns(self, ts: str | int | None, ts_ms: int | None) -> int:
         """The finest time that a message has; 0 for one that cannot be."""
         us = 0
         if isinstance(ts, str):
@@ -128,21 +148,27 @@ class _Run:
     number: int
     sids: dict[int, int] = field(default_factory=dict)
     """Last sequence number of each."""
+    firsts: dict[int, bytes] = field(default_factory=dict)
+    """Of each the frame that was number 1."""
+    named: set[int] = field(default_factory=set)
+    """Those that a `subscribed` reply named."""
 
 
 class Taking:
     """Takes the lines of several files, one after the other, as one recording.
 
     A connection begins where a line says so, with the first frame of one that is not known, and where its numbers
-    begin again: a snapshot with a lower number than the last of its sid, or any frame with one that is lower by more
-    than 1000. A session's own export says of every connection where it begins, so there numbers are what they are, those of
-    the connections too.
+    begin again: a `subscribed` reply for a sid that it has already, number 1 again, a snapshot with a lower number than the
+    last of its sid, or any frame with one that is lower by more than 1000. A session's own export says of every connection
+    where it begins, so there numbers are what they are, those of the connections too.
     """
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._look = Look()
         self._runs: dict[int, _Run] = {}
+        self._private: dict[int, set[int]] = {}
+        """Sids of private channels, by connection: all that has such a sid is private."""
         self._numbers: set[int] = set()
         self._highest = 0
         self._exact = False
@@ -155,6 +181,28 @@ class Taking:
         """What becomes of it; None: it is left out, of which the watch has heard."""
         if line.event:
             return self._event(line)
+        return self._next(line) or self._any(line)
+
+    def _next(self, line: Line) -> Taken | None:
+        """The same, quickly, of the next frame of a connection that is known; None: it has to be looked at closely."""
+        run = self._runs.get(line.connection)
+        if run is None or self._private:
+            return None
+        try:
+            frame = self._look.frame(line.frame)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        sid, seq, msg = frame.sid, frame.seq, frame.msg
+        if frame.type not in _MARKETS or not (seq > run.sids.get(sid, 0) > 0 or seq == 0):
+            return None
+        if seq:
+            run.sids[sid] = seq
+        self._watch.frame((msg.market_ticker,), timed=line.recv_ns > 0)
+        if known := line.recv_ns or line.stamp_ns:
+            return Taken(run.number, known, line.frame)
+        return Taken(run.number, self._look.ns(msg.ts, msg.ts_ms), line.frame, derived=True)
+
+    def _any(self, line: Line) -> Taken | None:
         try:
             peeks = self._look(line.frame)
         except ValueError as error:
@@ -162,31 +210,44 @@ class Taking:
                 self._watch.refuse(line.number, f"no websocket frame: {error}")
                 return None
             peeks = [Peek("")]
-        peeks, frame = self._without_private(peeks, line.frame)
+        peeks, frame = self._without_private(peeks, line)
         if not peeks:
             return None
         markets = [peek.market for peek in peeks if peek.type in _MARKETS]
         self._watch.frame(markets, timed=bool(line.recv_ns))
         run = self._runs.get(line.connection)
         for peek in peeks:
-            if run is None or (peek.seq > 0 and not self._exact and _starts_over(run, peek)):
+            if run is None or (not self._exact and _starts_over(run, peek, frame)):
                 run = self._new_run(line.connection)
-            if peek.seq > 0:
-                run.sids[peek.sid] = max(peek.seq, run.sids.get(peek.sid, 0))
+            _note(run, peek, frame)
         assert run is not None  # noqa: S101 -- there is a message
         known = line.recv_ns or line.stamp_ns
         ns = next((peek.ns for peek in peeks if peek.ns), 0)
         return Taken(run.number, known or ns, frame, derived=not known)
 
-    def _without_private(self, peeks: list[Peek], frame: bytes) -> tuple[list[Peek], bytes]:
+    def _without_private(self, peeks: list[Peek], line: Line) -> tuple[list[Peek], bytes]:
         """Of a frame that is several messages those stay that are nobody's own; what cannot be read may be."""
-        private = sum(peek.type in PRIVATE for peek in peeks)
-        for _ in range(private):
+        private = [self._is_private(peek, line.connection) for peek in peeks]
+        if not any(private):
+            return peeks, line.frame
+        for _ in range(sum(private)):
             self._watch.private()
-        if not private:
-            return peeks, frame
-        left = [peek for peek in peeks if peek.type and peek.type not in PRIVATE]
+        left = [peek for peek, own in zip(peeks, private, strict=True) if peek.type and not own]
         return left, b"\n".join(peek.text for peek in left)
+
+    def _is_private(self, peek: Peek, connection: int) -> bool:
+        sids = self._private.get(connection)
+        if peek.type == _REPLY and peek.sid:
+            run = self._runs.get(connection)
+            if not self._exact and run is not None and (peek.sid in run.named or peek.sid in (sids or ())):
+                del self._runs[connection]
+                sids = self._private.pop(connection, None)
+            if is_private(peek.channel):
+                self._private.setdefault(connection, set()).add(peek.sid)
+            elif sids:
+                sids.discard(peek.sid)
+            return False
+        return is_private(peek.type) or (sids is not None and peek.sid in sids)
 
     def _event(self, line: Line) -> Taken | None:
         ns = line.recv_ns or line.stamp_ns
@@ -195,13 +256,20 @@ class Taking:
             return Taken(self._new_run(line.connection).number, ns, None)
         if line.event == "disconnected":
             run = self._runs.pop(line.connection, None)
+            self._private.pop(line.connection, None)
+            if (cause := about.get("cause")) is not None and cause not in _CAUSES:
+                about = {"reason": str(cause), **about}
+                del about["cause"]
             said: dict[str, object] = {
                 key: about[key] for key in ("reason", "cause", "final", "heard_ns") if key in about
             }
+            if line.recv_ns and not self._exact:
+                said.setdefault("heard_ns", line.recv_ns)  # until then it was there
             return Taken(run.number, ns, None, closed=said) if run else None
         if line.event == "session_started":
             self._exact = True
             self._runs.clear()
+            self._private.clear()
             self._watch.began(about)
         return Taken(0, ns, None)
 
@@ -214,6 +282,35 @@ class Taking:
         return run
 
 
-def _starts_over(run: _Run, peek: Peek) -> bool:
+def _starts_over(run: _Run, peek: Peek, frame: bytes) -> bool:
+    if peek.type == _REPLY:
+        return peek.sid in run.named or run.sids.get(peek.sid, 0) > _FAR_BACK
+    if peek.seq <= 0:
+        return False
     back = run.sids.get(peek.sid, 0) - peek.seq
+    if peek.seq == 1 and back >= 0:
+        first = run.firsts.get(peek.sid)
+        if first is not None and first != frame:
+            return True
+        if first is None and back >= _LATE:
+            return True
     return back > _FAR_BACK or (back > 0 and peek.type == "orderbook_snapshot")
+
+
+def _note(run: _Run, peek: Peek, frame: bytes) -> None:
+    """What the message says of its connection."""
+    if peek.seq > 0:
+        if peek.seq == 1:
+            run.firsts[peek.sid] = frame
+        run.sids[peek.sid] = max(peek.seq, run.sids.get(peek.sid, 0))
+    if peek.type == _REPLY:
+        run.named.add(peek.sid)
+    elif peek.type == "unsubscribed":
+        _forget(run, peek.sid)
+
+
+def _forget(run: _Run, sid: int) -> None:
+    """The subscription is over: another may have its number, from 1."""
+    run.sids.pop(sid, None)
+    run.firsts.pop(sid, None)
+    run.named.discard(sid)
