@@ -161,14 +161,15 @@ def concerned(state: State) -> list[str]:
 def verdict_of(state: State, *counted: int) -> Verdict:
     """Of a session that ended by itself. `counted`: its data frames as others counted them.
 
-    `complete` is what nothing speaks against: no gap, nothing refused, a book of every wanted market, a tally that balances.
+    `complete` is what nothing speaks against: something was understood, no gap, nothing refused, a book of every wanted
+    market, a tally that balances.
     """
     tally = state.tally
     if not tally.received:
         return "nothing recorded"
     found = tally.decoded + tally.control + tally.unknown + tally.refused
     balanced = {tally.received, *counted} == {found}
-    whole = not (state.gaps_opened or tally.refused or _lines_refused(state) or missing(state))
+    whole = tally.decoded and not (state.gaps_opened or tally.refused or _lines_refused(state) or missing(state))
     return "complete" if whole and balanced else "known gaps"
 
 

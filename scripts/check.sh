@@ -12,4 +12,5 @@ git ls-files 'kalshi_trio/*.py' 'scripts/*.py' | xargs "$bin/flake8" --select AS
 # Tests open nurseries to look at their groups (112, 401), and have fakes that need not wait (124).
 git ls-files 'tests/*.py' | xargs "$bin/flake8" --select ASYNC --extend-ignore "$ignored,ASYNC112,ASYNC124,ASYNC401"
 "$bin/mypy"
-"$bin/pytest" "$@"
+# Two at once, a file each: most tests wait for processes more than they compute.
+"$bin/pytest" -n 2 --dist loadfile "$@"

@@ -9,8 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from kalshi_trio.observe.health import Bounds, examine, judge, publish_status, status_of
+from kalshi_trio.journal.folder import DataLock
+from kalshi_trio.observe.health import Bounds, examine, judge, manner, publish_status, status_of
 from kalshi_trio.observe.stats import SinkStats, Stats
+from kalshi_trio.own_hash import json_with_hash
 
 SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
@@ -57,6 +59,56 @@ def test_each_trouble_is_named() -> None:
     assert wrong(behind) == ["the journal is behind: 100 records wait, last fsync 9.0s ago"]
     assert wrong(dead) == ["Parquet is retrying: no answer"]
     assert wrong(refused) == ["Parquet is behind: frame 100 of 5000, nothing stored for 400s"]
+
+
+def test_wanted_markets_without_a_whole_book_are_named_once_they_are_overdue() -> None:
+    stats = well()
+    stats.builder.wanted = 3
+    stats.builder.not_whole = {"KXLATE": NOW - 20 * SECOND, "KXJUST": NOW - 2 * SECOND}
+
+    assert wrong(stats) == ["1 of 3 books: none, or no whole one, of KXLATE"]
+
+    stats.builder.not_whole = {"KXJUST": NOW - 2 * SECOND}
+    assert wrong(stats) == []
+
+    stats.builder.wanted, stats.builder.closed = 40, 10
+    stats.builder.not_whole = {f"KX{number:02}": NOW - 20 * SECOND for number in range(30)}
+    assert wrong(stats) == ["0 of 30 books: none, or no whole one, of KX00, KX01, KX02, KX03, KX04 and 25 more"]
+
+
+def test_what_is_well_says_whether_anything_comes() -> None:
+    stats = well()
+    stats.feed.received, stats.builder.wanted = 7, 2
+    assert manner(status_of(stats, NOW, NOW)) == "session s, 7 frames received"
+
+    stats.feed.last_frame_mono_ns = NOW - 216 * SECOND
+    assert manner(status_of(stats, NOW, NOW)) == "session s, 7 frames received, nothing but pongs for 216s"
+
+    stats.feed.last_frame_mono_ns, stats.feed.received = 0, 0
+    assert manner(status_of(stats, NOW, NOW)) == "session s, 0 frames received, nothing but pongs for 500s"
+
+    stats.builder.closed = 2
+    assert manner(status_of(stats, NOW, NOW)) == "session s, 0 frames received, no market is open"
+
+
+def test_a_recorder_that_was_killed_is_not_well_as_soon_as_its_lock_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_bytes(json_with_hash(status_of(well(), NOW, NOW)))
+    with DataLock(tmp_path):
+        assert examine(tmp_path, NOW)[1] == []
+
+    assert examine(tmp_path, NOW)[1] == [f"no recorder runs in {tmp_path}: the last one was killed, at most 0s ago"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"at_ns": "x"}', '{"at_ns": 1000000000000, "feed": null}', "\x00\xff"]
+)
+def test_a_status_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "status.json").write_text(text)
+    with DataLock(tmp_path):
+        status, (line,) = examine(tmp_path, NOW)
+
+    assert status is None
+    assert line.startswith(f"{tmp_path / 'status.json'} cannot be read, or is another version's: ")
 
 
 def test_a_key_that_is_refused_is_said_with_since_when() -> None:

@@ -262,3 +262,26 @@ def test_hostile_names_stay_texts(tmp_path: Path) -> None:
     assert session.manifest.tally.received == 1
     assert settings_for(tmp_path).data_dir.is_dir()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "data", "logs"]
+
+
+def test_an_import_of_which_nothing_was_understood_is_not_called_complete(tmp_path: Path) -> None:
+    some = [frame("ws_message", 1, number, msg={"x": number}) for number in (1, 2)]
+    session = imported(tmp_path, written(tmp_path / "a.jsonl", *envelopes(some)))
+
+    assert session.manifest.verdict == "known gaps"
+    assert "No frame of it was understood: it makes no row. Types of its frames: ws_message" in session.said
+    assert session.said.strip().count(": complete") == 0
+
+
+def test_what_was_refused_stands_beside_the_verdict(tmp_path: Path) -> None:
+    some = [
+        snapshot(1, yes=[["0.4000", "5.00"]]),
+        delta(2, "0.4100", "1.00"),
+        b'{"type":"trade","sid":2,"seq":1,"msg":{}}',
+    ]
+    path = written(tmp_path / "a.jsonl", *envelopes(some))
+    path.write_bytes(path.read_bytes() + b"garbage\n")
+    session = imported(tmp_path, path)
+
+    assert session.manifest.verdict == "known gaps"
+    assert "; refused 1 lines and 1 frames" in session.said

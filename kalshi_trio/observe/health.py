@@ -206,8 +206,8 @@ def examine(data: Path, now_ns: int, bounds: Bounds | None = None) -> tuple[dict
         status = checked_json(read_regular(data / "status.json"))
         held = is_held(data / "recorder.lock")
         if held is False:
-            silent = (now_ns - status["at_ns"]) / 1e9
-            return status, [f"no recorder runs in {data}: the last one was killed, {silent:.0f}s ago or less"]
+            silent = max(now_ns - status["at_ns"], 0) / 1e9
+            return status, [f"no recorder runs in {data}: the last one was killed, at most {silent:.0f}s ago"]
         return status, judge(status, now_ns, bounds or Bounds())
     except FileNotFoundError:
         return None, [f"no recorder runs in {data}"]

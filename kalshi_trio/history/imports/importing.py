@@ -107,13 +107,14 @@ def _say(survey: Survey, manifest: Manifest) -> None:
         log.info("%d lines are in more than one file: each is taken once", again)
     if survey.timeless:
         log.info("%d frames do not say when they were received: times are the exchange's", survey.timeless)
-    tally, runs = manifest.tally, len(survey.runs)
-    verdict = f"{manifest.verdict} ({manifest.gaps['opened']} opened, {manifest.gaps['healed']} healed)"
-    what = (
-        tally.received,
-        len(survey.markets),
-        runs,
-        manifest.name,
-        verdict if manifest.gaps["opened"] else "complete",
-    )
+    tally, gaps = manifest.tally, manifest.gaps
+    if not tally.decoded:
+        types = ", ".join(name for name in tally.by_type) or "none that can be read"
+        log.warning("No frame of it was understood: it makes no row. Types of its frames: %s", types[:200])
+    verdict: str = manifest.verdict
+    if gaps["opened"]:
+        verdict += f" ({gaps['opened']} opened, {gaps['healed']} healed)"
+    if survey.refusals or tally.refused:
+        verdict += f"; refused {survey.refusals} lines and {tally.refused} frames"
+    what = (tally.received, len(survey.markets), len(survey.runs), manifest.name, verdict)
     log.info("Imported %d frames of %d markets from %d connections as %s: %s", *what)
