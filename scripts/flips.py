@@ -230,6 +230,7 @@ class Sealed:
         status = {"session": self.about.session, "at_ns": NOW_NS, "running": 5.0, "feed": {"state": "connected"}}
         status["feed"] |= {"error": "", "last_frame": 0.1, "last_pong": None}  # type: ignore[operator]  # a dict
         status |= {"journal": {"last_frame": 5, "durable_frame": 5, "last_fsync": 0.1, "error": ""}, "sinks": {}}
+        status |= {"builder": {"wanted": 2, "closed": 0, "not_whole": {}, "not_whole_count": 0}}
         (data / "status.json").write_bytes(json_with_hash(status))
         (data / "recorder.json").write_bytes(json_with_hash({"pid": 4321, "session": "s", "addresses": []}))
         self.files = {path: path.read_bytes() for path in sorted(data.rglob("*")) if path.is_file()}

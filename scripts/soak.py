@@ -142,7 +142,8 @@ def _tally(folder: Path) -> tuple[str, float]:
         tally = manifest["tally"]
         made = {name: table["made"] for name, table in tally["rows"].items()}
         sinks = json.loads((path.parent / "sinks.json").read_text())
-        pending = {name: sum(row["pending"] for row in sinks[name].values()) for name in sinks if name != "retired"}
+        held = {name: tables for name, tables in sinks.items() if isinstance(tables, dict)}
+        pending = {name: sum(row["pending"] for row in tables.values()) for name, tables in held.items()}
         text = f"received {tally['received']:,} = journalled {tally['journalled']:,}, refused {tally['refused']:,}, "
         text += (
             f"{sum(made.values()):,} rows, pending {pending}, gaps {manifest['gaps']}, verdict {manifest['verdict']}"

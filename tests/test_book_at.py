@@ -21,8 +21,10 @@ from written import write
 from kalshi_trio.errors import UsageError
 from kalshi_trio.history.book.books import BookAt, Hole, SessionBooks, book_at
 from kalshi_trio.history.times import Instant, at
+from kalshi_trio.journal.index import read_index
 from kalshi_trio.journal.writer import Journal
 from kalshi_trio.protocol.records import Records
+from kalshi_trio.protocol.sequence import OWN_IDS
 
 LEVEL = ["0.5000", "10.00"]
 INSTANTS = 1_000
@@ -202,8 +204,15 @@ def test_behind_the_end_there_is_no_book_but_the_default_is_the_last_data_frame(
     assert (ended.valid, ended.bids, ended.why, ended.since_ns) == (False, [], "the session had ended", ns(session, 5))
 
 
-def test_a_subscription_that_ended_is_no_hole(session: Session, tmp_path: Path) -> None:
+def test_a_subscription_that_ended_unasked_is_a_gap(session: Session, tmp_path: Path) -> None:
     session.add("frame", 1, [frame("unsubscribed", 1, 3, id=1, msg={})])
+    book = book_at(write(tmp_path, session.records), A, 5)
+
+    assert (book.valid, book.hole and book.hole.cause) == (False, "channel_error")
+
+
+def test_a_subscription_that_we_ended_is_no_gap(session: Session, tmp_path: Path) -> None:
+    session.add("frame", 1, [frame("unsubscribed", 1, 3, id=OWN_IDS, msg={})])
     folder = write(tmp_path, session.records)
     book = book_at(folder, A, 5)
 
@@ -236,8 +245,10 @@ def test_where_records_are_damaged_no_book_is_valid(session: Session, tmp_path: 
         session.add("frame", 1, [delta(seq, "0.5000", "1.00")])
     folder = write(tmp_path, session.records, segment=10)
     path = folder / "000003.arrows"
+    index = read_index(path.with_suffix(".index"))
+    assert index is not None
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 4
+    data[index.entries[0].offset + index.entries[0].length // 2] ^= 4
     path.write_bytes(data)
     inside, behind = book_at(folder, A, 25), book_at(folder, A, 31)
 

@@ -89,7 +89,7 @@ def test_a_folder_for_which_something_is_short_is_tried_again(
     def open_(*_: object, **__: object) -> None:
         raise OSError(short, os.strerror(short))
 
-    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr("kalshi_trio.file_lock.os.open", open_)
     with pytest.raises(SinkUnavailable, match=os.strerror(short)):
         Embedded(tmp_path / "clickhouse").connect()
 

@@ -105,11 +105,11 @@ async def test_a_loss_that_nobody_noticed_is_said_and_shows_in_the_books(tmp_pat
     missed = told(b, MARKETS[2]) - told(a, MARKETS[2])
     assert missed
     assert one.deltas.only_b == missed.total()
-    assert {(run.by, run.cause, run.other_whole) for run in one.runs} == {("a", "", True)}
+    assert {(run.by, run.cause, run.other_whole) for run in one.runs} == {("a", "impossible_book", True)}
     assert sum(run.changes for run in one.runs) + one.more_runs == missed.total()
     assert one.books.different
     assert sum(stretch.instants for stretch in one.books.stretches) == one.books.different
-    assert next(sentences(found)).endswith("while B was whole (A did not notice).")
+    assert next(sentences(found)).endswith("while B was whole (A knows: impossible_book).")
     assert any("both said to be whole" in line for line in sentences(found))
     assert found.markets[MARKETS[0]].same
     assert found.markets[MARKETS[1]].same

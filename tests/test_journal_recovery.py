@@ -158,7 +158,7 @@ def test_a_disk_that_does_not_write_keeps_no_other_session_from_being_mended(
         disk_in(folder).write([(1, run_of(1, 5))])
     append = recovery._append_recovered
 
-    def full(folder: Path, metadata: dict[str, str], last_run: Records | None, last: int) -> int:
+    def full(folder: Path, metadata: dict[str, str], last_run: Records | None, last: int) -> Records:
         if folder == first:
             raise JournalUnwritable("No space left on device")
         return append(folder, metadata, last_run, last)

@@ -30,6 +30,8 @@ BATCHES = [batch(lo, lo + 99) for lo in range(1, 400, 100)]
 
 def kept(store: Store, batches: list[RowBatch]) -> None:
     store.open()
+    for session in dict.fromkeys(one.session for one in batches):
+        store.positions(session)
     for one in batches:
         store.write(one, {})
     store.close()

@@ -354,10 +354,13 @@ def test_what_is_no_session_is_a_mistake(tmp_path: Path) -> None:
         checked(tmp_path)
 
 
-def test_a_session_of_which_nothing_reached_the_disk_is_no_damage(tmp_path: Path) -> None:
+def test_a_session_of_which_nothing_reached_the_disk_is_no_damage_and_recorded_nothing(tmp_path: Path) -> None:
     (tmp_path / "sessions" / "SESSION_20261124_050102").mkdir(parents=True)
 
-    assert checked(tmp_path).exit_code == 0
+    found = checked(tmp_path)
+
+    assert (damage(found), found.exit_code) == ([], 3)
+    assert only(found).verdict == "nothing recorded"
 
 
 def test_batches_of_the_tests_are_small(data: Path) -> None:

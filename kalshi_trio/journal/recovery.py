@@ -97,7 +97,7 @@ def _mend(folder: Path, about: Manifest | None) -> Recovered:
     if last_run is not None and event == "recovered":
         return Recovered(folder, metadata["session"], last_run.last, durable=(last_run.last - 1, last_run.ts_recv))
     appended = _append_recovered(folder, metadata, last_run, last)
-    return Recovered(folder, metadata["session"], appended, durable=(last, last_run.ts_recv if last_run else 0))
+    return Recovered(folder, metadata["session"], appended.first, durable=(last, appended.ts_recv))
 
 
 def _tidy(folder: Path, about: Manifest | None) -> None:
@@ -211,8 +211,8 @@ def _event(last_run: Records | None) -> str:
     return str(found.get("event", "")) if isinstance(found, dict) else ""
 
 
-def _append_recovered(folder: Path, metadata: dict[str, str], last_run: Records | None, last: int) -> int:
-    """The session's last record, behind record `last`, in a segment of its own."""
+def _append_recovered(folder: Path, metadata: dict[str, str], last_run: Records | None, last: int) -> Records:
+    """Writes the session's last record, behind record `last`, in a segment of its own, and returns it."""
     path = part_path(folder, free_segment(folder), 1)
     event = {"event": "recovered", "verdict": "cut short", "last_frame": last, "at_ns": time.time_ns()}
     # Stamped as the record before it: nothing is known of later, and its rows fall on the same day each time.
@@ -221,4 +221,4 @@ def _append_recovered(folder: Path, metadata: dict[str, str], last_run: Records 
     writer = SegmentWriter(path.with_suffix(".arrows.tmp"), metadata)
     writer.append(encode([record]))
     end_segment(writer, path)
-    return record.last
+    return record
