@@ -76,6 +76,8 @@ def _warn(looking: Looking) -> None:
         log.warning("%s begins before %s ended: files are taken in the order in which they are given", name, before)
     for name, where in looking.left_out:
         log.warning("%s was imported before, as %s: it is left out", name, where)
+    for where in looking.exports:
+        log.info("This is an export of %s, which is in this folder: a second session is made of it", where)
     if survey.apart:
         log.warning(
             "The files tell of the same time, and their numbers differ: each is taken as a connection of its own"

@@ -15,14 +15,16 @@ Hash = Callable[[Source], str]
 class Looking:
     """Blocking. When `steps` is over, `survey` is of the files that are to be imported: none, if the folder has them all.
 
-    A file is known by its bytes, and by its text if it is packed in another way; what was exported from a session of this
-    folder by the session's id. With another `time_unit` a file says something else, so it is not the same.
+    A file is known by its bytes, and by its text if it is packed in another way. With another `time_unit`
+    a file says something else, so it is not the same.
     """
 
     def __init__(self, paths: list[Path], time_unit: str | None, data: Path) -> None:
         self.survey = Survey(paths, time_unit)
         self.left_out: list[tuple[str, str]] = []
         """Files that the folder has already, and the session that has each."""
+        self.exports: list[str] = []
+        """Sessions of this folder whose exports the files are."""
         self._data = data
 
     def steps(self) -> Iterator[int]:
@@ -36,13 +38,7 @@ class Looking:
         if self._leave_out(known, lambda one: one.text or one.sha256) and self.survey.paths:
             yield from look(self.survey)
         survey = self.survey
-        if survey.paths and survey.exported and all(one in here for one in survey.exported):
-            if len(survey.exported) == len(survey.paths):
-                self.left_out += [
-                    (path.name, here[one]) for path, one in zip(survey.paths, survey.exported, strict=True)
-                ]
-                self.survey = survey.again([])
-            return
+        self.exports = [here[one] for one in survey.exported if one in here]
         if survey.crossing:
             self.survey = survey.again(survey.paths, together=True)
             yield from look(self.survey)
