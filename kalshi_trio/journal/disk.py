@@ -132,6 +132,8 @@ def rewrite(path: Path, metadata: dict[str, str], missing: list[Missing] | None 
         log.warning("Segment %s stays as it was written: %s", path.name, error)
         path.with_suffix(".arrows.tmp").unlink(missing_ok=True)
         return as_it_stands(path)
+    finally:
+        pa.default_memory_pool().release_unused()  # else what the large batches took stays with the process
 
 
 def put_together(path: Path, metadata: dict[str, str], missing: list[Missing] | None = None) -> Closed:
