@@ -1,7 +1,7 @@
 """Words against the truth: the exchange notes what it meant to send and when; what became of it is held against what is said.
 
-Markets live on while nobody is connected. A delta that was meant and is not journalled whole is lost, at the moment at which
-it was meant; that moment has to lie in a gap of its market, in the rows of `gaps` and outside every whole span of coverage.
+Markets live on while nobody is connected. A delta or trade that was meant and is not journalled whole is lost, at the moment at
+which it was meant; that moment has to lie in a gap of its market, in the rows of `gaps` and outside every span called whole.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 from unittest import mock
+from uuid import UUID
 
 import trio
 import trio.testing
@@ -31,7 +32,7 @@ from kalshi_trio.exchange.faults import NAMES, Faults
 from kalshi_trio.exchange.floor import GeneratedFloor
 from kalshi_trio.exchange.frames import time_text
 from kalshi_trio.exchange.gate import Refusal
-from kalshi_trio.exchange.market import Book, Change, Event
+from kalshi_trio.exchange.market import Book, Change, Event, Execution
 from kalshi_trio.exchange.server import Exchange, Outage
 from kalshi_trio.exchange.shows import FloorShow
 from kalshi_trio.history.verify.sections import verdict as last_line
@@ -55,6 +56,7 @@ from kalshi_trio.thread import Door
 from kalshi_trio.transport.seam import Clock
 
 MARKETS = ("A", "B", "C", "D")
+BOOKS, TRADES = "orderbook_delta", "trade"
 SECONDS = 60.0
 FIRST_BOOK_S = 0.5
 """What a market's first snapshot may take: what is meant before it was never promised."""
@@ -125,16 +127,24 @@ class KnownFloor(GeneratedFloor):
                 price, count = Decimal(event.price_e4).scaleb(-4), Decimal(event.delta_e2).scaleb(-2)
                 for stamp in (time_text(event.ts_us), None):
                     self.waiting[event.ticker, event.side, price, count, stamp].append(one)
+            elif isinstance(event, Execution):
+                trade = Meant(event.ticker, now_us * 1000, 0, TRADES)
+                self.meant.append(trade)
+                self.waiting[str(UUID(int=event.trade_id)),].append(trade)
         return events
 
     def arrived(self, msg: dict[str, Any]) -> Meant | None:
-        """The delta that a journalled message is, if it is one that was meant and has not come yet."""
+        """The delta or trade that a journalled message is, if it is one that was meant and has not come yet."""
         try:
+            if "trade_id" in msg:
+                return self._first((msg["trade_id"],))
             price, count = Decimal(str(msg["price_dollars"])), Decimal(str(msg["delta_fp"]))
-            queue = self.waiting.get((msg["market_ticker"], msg["side"], price, count, msg.get("ts")))
+            return self._first((msg["market_ticker"], msg["side"], price, count, msg.get("ts")))
         except (KeyError, ArithmeticError, TypeError):
             return None
-        one = next((one for one in queue or () if not one.came), None)
+
+    def _first(self, name: tuple[object, ...]) -> Meant | None:
+        one = next((one for one in self.waiting.get(name, ()) if not one.came), None)
         if one is not None:
             one.came = True
         return one
@@ -142,11 +152,12 @@ class KnownFloor(GeneratedFloor):
 
 @dataclass(slots=True, eq=False)
 class Meant:
-    """A delta that the exchange meant to send: when (ns, UTC), and its market's book afterwards."""
+    """A delta or a trade that the exchange meant to send: when (ns, UTC), and (of a delta) its market's book afterwards."""
 
     ticker: str
     at_ns: int
     book: int
+    channel: str = BOOKS
     came: bool = False
 
 
@@ -229,9 +240,9 @@ class Recorder:
     def _compare(self, data: bytes, at_ns: int) -> None:
         last: dict[str, tuple[Meant, ...]] = {}
         for message in messages(data):
-            if message.get("type") == "orderbook_delta" and isinstance(message.get("msg"), dict):
+            if message.get("type") in (BOOKS, TRADES) and isinstance(message.get("msg"), dict):
                 one = self.floor.arrived(message["msg"])
-                if one is not None:
+                if one is not None and one.channel == BOOKS:
                     last[one.ticker] = (one,)
         for ticker, (one,) in last.items():
             market = self.builder.state.markets.get(ticker)
@@ -255,19 +266,34 @@ class Recorder:
         well = not judge(status, clock.wall_ns(), Bounds())
         self.kinder_health += well and any(now - since > HEALTH_S for since in self._stale.values())
 
-    def gaps(self, end_ns: int) -> Iterator[tuple[str, str, int, int]]:
-        """Market, cause, from, to (ns) of each gap in a market's book, by the rows of `gaps`."""
+    def gaps(self, end_ns: int) -> Iterator[Span]:
+        """Each gap of each market in its book or its trades, by the rows of `gaps`."""
         healed = {
             (row["gap_frame"], row["cause"], row["channel"], ticker): row["healed_at"]
             for row in self.rows
             if row["event"] == "healed"
-            for ticker in row["markets"]
+            for ticker in row["markets"] or MARKETS
         }
         for row in self.rows:
-            if row["event"] == "opened" and row["channel"] in (None, "orderbook_delta"):
-                for ticker in row["markets"]:
+            if row["event"] == "opened" and row["channel"] in (None, BOOKS, TRADES):
+                for ticker in row["markets"] or MARKETS:
                     key = (row["gap_frame"], row["cause"], row["channel"], ticker)
-                    yield ticker, row["cause"], row["opened_at"], healed.get(key, end_ns)
+                    yield Span(ticker, row["cause"], row["channel"], row["opened_at"], healed.get(key, end_ns))
+
+
+class Span(NamedTuple):
+    """A gap of one market, from `start` to `end` (ns, UTC); `channel` None: of both."""
+
+    ticker: str
+    cause: str
+    channel: str | None
+    start: int
+    end: int
+
+    def has(self, meant: Meant) -> bool:
+        """Whether it is told of there."""
+        concerned = self.ticker == meant.ticker and self.channel in (None, meant.channel)
+        return concerned and self.start <= meant.at_ns <= self.end
 
 
 def messages(data: bytes) -> Iterator[dict[str, Any]]:
@@ -437,19 +463,25 @@ def _judge(found: Found, floor: KnownFloor, recorders: Sequence[Recorder]) -> No
     lost = [meant for meant in floor.meant if not meant.came and not _before(meant, began, starts)]
     found.meant, found.lost = len(floor.meant), len(lost)
     for meant in lost:
-        inside = any(ticker == meant.ticker and start <= meant.at_ns <= end for ticker, _, start, end in gaps)
-        called = any(start < meant.at_ns < end for start, end in whole[meant.ticker])
-        found.outside += not inside or called
+        called = meant.channel == BOOKS and any(start < meant.at_ns < end for start, end in whole[meant.ticker])
+        found.outside += called or not any(gap.has(meant) for gap in gaps)
     for ticker, at_ns in (wrong for one in recorders for wrong in one.wrong):
         found.wrong += any(start < at_ns < end for start, end in whole[ticker])
-    times = sorted({one.at_ns for one in floor.meant})
-    silence = max((after - before for before, after in pairwise(times)), default=0) / 1e9
-    found.causes = {cause for _, cause, _, _ in gaps}
-    found.longest_s = max(((end - start) / 1e9 for _, _, start, end in gaps), default=0.0)
-    if bound.seconds is not None and gaps:
-        found.beyond_s = max(found.longest_s - bound.seconds - (0 if bound.harmless else silence), 0.0)
+    found.causes = {gap.cause for gap in gaps}
+    found.longest_s = max(((gap.end - gap.start) / 1e9 for gap in gaps), default=0.0)
+    if bound.seconds is not None:
+        for channel in (BOOKS, TRADES):
+            mine = [(gap.end - gap.start) / 1e9 for gap in gaps if gap.channel in (None, channel)]
+            silence = 0.0 if bound.harmless else _silence(floor, channel)
+            found.beyond_s = max([found.beyond_s, *(seconds - bound.seconds - silence for seconds in mine)])
     found.warnings, found.rows = sum(one.warnings for one in recorders), sum(len(one.rows) for one in recorders)
     found.kinder += ["health"] * any(one.kinder_health for one in recorders)
+
+
+def _silence(floor: KnownFloor, channel: str) -> float:
+    """The longest time in which the exchange itself had nothing to send there."""
+    times = [meant.at_ns for meant in floor.meant if meant.channel == channel]
+    return max((after - before for before, after in pairwise(times)), default=0) / 1e9
 
 
 def _before(one: Meant, began: int, starts: dict[str, int]) -> bool:
