@@ -47,6 +47,13 @@ def test_gaps_that_begin_when_they_are_noticed_are_found_out(fault: str, monkeyp
     assert live(fault, seed=7).outside > 0
 
 
+def test_no_book_is_believed_where_half_of_them_look_well_though_turned() -> None:
+    """Markets below half a dollar are not crossed by NO prices that are YES prices."""
+    found = live("yes_flip", seed=201)
+
+    assert (found.outside, found.wrong, found.kinder) == (0, 0, []), found
+
+
 def test_a_bit_that_nobody_can_know_of_is_found_out() -> None:
     found = live("flip", seed=1)
 

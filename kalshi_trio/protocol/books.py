@@ -145,6 +145,8 @@ class Books:
             self._invalidate(market)
             lost = BooksLost(sub.connection, sub.sid, (market.ticker,), "impossible_book", turned or _turned(yes, no))
             self._out.signals.append(lost)
+            if not turned:
+                self._judge_all(sub.connection)
             return True
         market.doubted = market.turned = False
         return False
@@ -229,9 +231,21 @@ class Books:
         sub.pending.append(market.ticker)
 
     def _judge_all(self, connection: int) -> None:
-        """Where most books of a connection look turned, none of it is to be trusted, until there is a new one."""
+        """Where the books of a connection look turned, none of it is to be trusted, until there is a new one.
+
+        A turned book whose market trades below half a dollar is not crossed: it is a plausible book, if a wide one. So
+        those are not counted that look well, but those that would be crossed if they were turned: they prove the contrary.
+        """
+        if connection in self._state.turned:
+            return
         mine = [market for market in self._of(connection) if market.anchored]
-        if len(mine) > 1 and 2 * sum(market.turned for market in mine) > len(mine):
+        turned, likely, contrary = sum(market.turned for market in mine), 0, 0
+        for book in [market.book for market in mine if market.valid and market.book.yes.best and market.book.no.best]:
+            if _turned(book.yes.levels.items(), book.no.levels.items()):
+                likely += 1
+            else:
+                contrary += 1
+        if len(mine) > 1 and turned and (not contrary or (turned > 1 and contrary < turned + likely)):
             self._state.turned.append(connection)
             for market in mine:
                 self.lose_one(market.ticker, turned=True)
