@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 
 import trio
 
+from kalshi_trio.errors import UserError
+
 Outcome = Literal["finished", "cancelled", "failed", "exited"]
 _TASK = re.compile(r"<Task ['\"](.+)['\"] at 0x")
 """How Trio tells which task cancelled: its name, that of a function with its module unless it was given one."""
@@ -64,7 +66,7 @@ class Span:
         return self._clock() - self.started
 
     def end(self, error: BaseException | None, *, once: bool = False) -> Ending:
-        """Logs the end that `error` (None: none) stands for. The traceback goes to the files, once an error.
+        """Logs the end that `error` (None: none) stands for. The traceback goes to the files, once an error that is no user's.
 
         `once`: an error that was logged already gets a DEBUG line only.
         """
@@ -77,7 +79,8 @@ class Span:
             new = _tell(error)
             level = logging.ERROR if new or not once else logging.DEBUG
             text = "!!! %s FAILED after %.2fs: %s"
-            self._logger.log(level, text, self.name, seconds, how.detail, exc_info=error if new else None)
+            bug = not all(isinstance(leaf, UserError) for leaf in _leaves(error))
+            self._logger.log(level, text, self.name, seconds, how.detail, exc_info=error if new and bug else None)
         return how
 
 

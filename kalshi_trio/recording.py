@@ -204,7 +204,12 @@ class _Run:
         }
         if self._verdict == "nothing recorded":
             feed = self._recording.stats.feed
-            why = feed.last_error or ("the exchange sent no frame" if feed.last_pong_mono_ns else "it never answered")
+            refused = "the exchange refused the key" if self._refused is not None else ""
+            why = (
+                refused
+                or feed.last_error
+                or ("the exchange sent no frame" if feed.last_pong_mono_ns else "it never answered")
+            )
             log.warning("Nothing was recorded from %s: %s", feed.url, why)
         ending = Ending(self._sealer.manifest, report, seconds, session.diary, places)
         say_summary(ending, self._console or Terminal())

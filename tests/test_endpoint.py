@@ -116,3 +116,14 @@ def test_cleartext_to_another_machine_is_refused_and_what_allows_it_named(url: s
 
     assert ("wss://" in str(error.value)) == url.lower().startswith("ws:")
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_a_peer_quotes_of_our_headers_is_masked_in_any_case_and_cut() -> None:
+    secret = "a952bcbe-ec3b-4b5b-b8f9-11dae589608c"
+    endpoint = Endpoint("wss://h.test/p", ((b"KALSHI-ACCESS-KEY", secret.encode()), (b"T", b"1795")))
+
+    assert endpoint.masked(f"no key {secret}, sorry") == "no key …, sorry"
+    assert endpoint.masked(f"no key {secret.upper()}.") == "no key …."
+    assert endpoint.masked(f"no key {secret[:20]}") == "no key …"
+    assert endpoint.masked(f"at 1795 {secret[3:12]}é") == "at … …é"
+    assert endpoint.masked("nothing of it: a952bcb") == "nothing of it: a952bcb"

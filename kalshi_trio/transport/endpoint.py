@@ -13,6 +13,8 @@ from kalshi_trio.errors import ConfigError
 
 SHORTEST_SECRET = 4
 """What is shorter is not masked: half of every text would go with it."""
+PIECE = 8
+"""Letters of a secret in a row that tell something of it."""
 
 
 class Endpoint(NamedTuple):
@@ -72,13 +74,31 @@ class Endpoint(NamedTuple):
         """`text`, which the peer may have written, without what our headers hold: key id, time stamp, signature."""
         for _, value in self.headers:
             if len(value) >= SHORTEST_SECRET:
-                text = text.replace(value.decode("ascii"), "…")
+                text = _without(text, value.decode("ascii"))
         return text
 
     @property
     def shown(self) -> str:
         """The URL as it may be recorded and logged: without user, password and query."""
         return f"{self.parts.scheme}://{self.host_header}{self.path}"
+
+
+def _without(text: str, secret: str) -> str:
+    """`text` with "…" for `secret`, and for each piece of it of PIECE letters or more, in whatever case."""
+    text = text.replace(secret, "…")
+    plain, hidden = ("".join(c.lower() if c.isascii() else c for c in one) for one in (text, secret))
+    kept, at = [], 0
+    while at < len(text):
+        end = at + PIECE
+        if end > len(text) or plain[at:end] not in hidden:
+            kept.append(text[at])
+            at += 1
+            continue
+        while end < len(text) and plain[at : end + 1] in hidden:
+            end += 1
+        kept.append("…")
+        at = end
+    return "".join(kept)
 
 
 def check_cleartext(setting: str, url: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 import stat
 from pathlib import Path
@@ -18,7 +20,7 @@ def load_signer(key_id: str, path: Path) -> Signer:
     """A signer with the key in `path`; ConfigError, naming the file but not its folder, where there is none to be had."""
     name = _name(path)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_regular) as file:
             pem = file.read(MOST_BYTES)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "no file has such a name"
@@ -39,6 +41,15 @@ def exposed(path: Path) -> str:
         f"Others may read the private key {_name(path)} (mode {stat.S_IMODE(mode):04o}), see KALSHI_PRIVATE_KEY_PATH: "
         f"chmod 600 {shlex.quote(_name(path))}"
     )
+
+
+def _regular(path: str, flags: int) -> int:
+    """Opens a regular file only: a pipe nobody writes into would keep its reader, and hold back signals, for ever."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file")
 
 
 def _name(path: Path) -> str:
