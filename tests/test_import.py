@@ -12,6 +12,7 @@ from fed import A, B, delta, frame, snapshot
 from imports import envelopes, imported, settings_for, written
 from rebuilt import Rebuilt
 from stores import clickhouse, digests, parquet
+from verify_help import checked
 
 from kalshi_trio.errors import UsageError
 from kalshi_trio.journal.folder import sessions
@@ -271,6 +272,8 @@ def test_an_import_of_which_nothing_was_understood_is_not_called_complete(tmp_pa
     assert session.manifest.verdict == "known gaps"
     assert "No frame of it was understood: it makes no row. Types of its frames: ws_message" in session.said
     assert session.said.strip().count(": complete") == 0
+    found = checked(tmp_path / "data")
+    assert (found.exit_code, found.sessions[0].verdict) == (3, "known gaps")
 
 
 def test_what_was_refused_stands_beside_the_verdict(tmp_path: Path) -> None:

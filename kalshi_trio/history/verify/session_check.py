@@ -177,6 +177,9 @@ class SessionCheck:
             self._found.append(Finding("gap", "journal", "end", what, (state.frame, state.frame)))
         elif report.verdict == "cut short":
             self._found.append(Finding("gap", "journal", "end", "cut short by a crash", (state.frame, state.frame)))
+        if report.verdict == "known gaps" and not any(one.level in ("gap", "damage") for one in self._found):
+            what = "known gaps: the session says that not all that came was read, or understood"
+            self._found.append(Finding("gap", "manifest", "verdict", what))
         if not state.tally.received and not (self.open and self._held):
             report.verdict = "cut short" if report.verdict == "cut short" else "nothing recorded"
             self._found.append(Finding("gap", "journal", "frames", "nothing was recorded"))
